@@ -1,0 +1,41 @@
+"""thermolinalg: linear algebra on simulated thermodynamic computers, exact in law and honest about cost."""
+
+from . import problems
+from .device import Device
+from .errors import NoClosedLaw, NotConverged, NotEquilibrated, NotPositiveDefinite, QuantizationFloor
+from .inverse import inv
+from .linear import solve
+from .operators import Dense, Diagonal, Kronecker, Krylov, LowRank, as_operator
+from .paths import EulerPaths, euler_maruyama
+from .quantization import Quantizer
+from .results import Cost, Estimate
+from .statistics import autocorrelation_time, batch_means, effective_sample_size, time_average
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cost",
+    "Dense",
+    "Device",
+    "Diagonal",
+    "Estimate",
+    "EulerPaths",
+    "Kronecker",
+    "Krylov",
+    "LowRank",
+    "NoClosedLaw",
+    "NotConverged",
+    "NotEquilibrated",
+    "NotPositiveDefinite",
+    "QuantizationFloor",
+    "Quantizer",
+    "as_operator",
+    "autocorrelation_time",
+    "batch_means",
+    "effective_sample_size",
+    "euler_maruyama",
+    "inv",
+    "problems",
+    "solve",
+    "time_average",
+]

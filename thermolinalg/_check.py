@@ -1,0 +1,123 @@
+"""The only validation of inputs: each function returns its argument in standard form or says what is wrong with it."""
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+import numpy as np
+
+# Asymmetry allowed in a "symmetric" matrix, relative to its largest entry, in units of its own rounding.
+SYMMETRY_ULPS = 1000
+
+
+def real_array(value, name: str) -> np.ndarray:
+    """A finite float64 array; integers and narrower floats are widened, complex numbers and NaN refused."""
+    array = np.asarray(value)
+    if np.iscomplexobj(array):
+        raise ValueError(f"{name} must be real, got dtype {array.dtype}; split it into real and imaginary parts")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}")
+    array = np.asarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite, got {array[where]} at index {where}")
+    return array
+
+
+def vector(value, name: str, size: int | None = None) -> np.ndarray:
+    """A finite float64 vector, of length `size` if that is given."""
+    array = real_array(value, name)
+    wanted = "(d,)" if size is None else f"({size},)"
+    if array.ndim != 1 or (size is not None and array.size != size) or array.size == 0:
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    return array
+
+
+def columns(value, name: str, size: int) -> np.ndarray:
+    """A finite float64 array of shape (size,) or (size, k)."""
+    array = real_array(value, name)
+    if array.ndim not in (1, 2) or array.shape[0] != size or array.size == 0:
+        raise ValueError(f"{name} must have shape ({size},) or ({size}, k), got {array.shape}")
+    return array
+
+
+def symmetric(value, name: str) -> np.ndarray:
+    """A finite, square, symmetric float64 matrix; not copied when it already is one."""
+    given = np.asarray(value)
+    array = real_array(given, name)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise ValueError(f"{name} must be a square matrix of shape (d, d), got {array.shape}")
+    largest = max(array.max(), -array.min())
+    asymmetry = _asymmetry(array)
+    precision = np.finfo(given.dtype).eps if given.dtype.kind == "f" else np.finfo(np.float64).eps
+    if asymmetry > SYMMETRY_ULPS * precision * largest:
+        raise ValueError(
+            f"{name} must be symmetric, but max |{name} - {name}.T| = {asymmetry:.3g} "
+            f"(largest entry {largest:.3g}); pass ({name} + {name}.T) / 2 if that is meant"
+        )
+    return array
+
+
+def _asymmetry(array: np.ndarray, tile: int = 256) -> float:
+    """max |A - A^T|, tile by tile: no temporary of the size of A, no strided sweep over it."""
+    d, worst = array.shape[0], 0.0
+    for i in range(0, d, tile):
+        for j in range(0, i + tile, tile):
+            upper, lower = array[i : i + tile, j : j + tile], array[j : j + tile, i : i + tile]
+            if upper.size:
+                worst = max(worst, float(np.abs(upper - lower.T).max()))
+    return worst
+
+
+def positive(value, name: str, unit: str = "", infinite: bool = False, zero: bool = False) -> float:
+    """A positive float; infinity and zero only where they are said to be allowed."""
+    if not isinstance(value, Real | np.floating | np.integer) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a number{unit}, got {value!r}")
+    number = float(value)
+    if not (number >= 0 if zero else number > 0) or (np.isinf(number) and not infinite):
+        wanted = ("non-negative" if zero else "positive") + ("" if infinite else " and finite")
+        raise ValueError(f"{name} must be {wanted}{unit}, got {value!r}")
+    return number
+
+
+def count(value, name: str, least: int = 1) -> int:
+    """An integer not below `least`."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        if isinstance(value, Real) and float(value).is_integer():  # 1e4 is how people write ten thousand
+            value = int(value)
+        else:
+            raise ValueError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def choice(value, name: str, known: Iterable[str]) -> str:
+    """One of the known words."""
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return value
+
+
+def exactly_one(**options) -> str:
+    """The name of the one option that is not None."""
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) != 1:
+        got = "none" if not given else " and ".join(given)
+        raise ValueError(f"give exactly one of {', '.join(options)}; got {got}")
+    return given[0]
+
+
+def finite_result(array: np.ndarray, what: str) -> np.ndarray:
+    """The array itself, or FloatingPointError: a result that is not finite never leaves the library."""
+    if not np.isfinite(array).all():
+        raise FloatingPointError(f"{what} is not finite: the problem's scale overflows float64; rescale A and b")
+    return array
+
+
+def generator(rng) -> np.random.Generator:
+    """`numpy.random.default_rng(rng)`, with a message of our own for what it does not take (SPEC 7)."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"rng must be None, an int, a SeedSequence or a Generator, got {rng!r}: {error}") from None

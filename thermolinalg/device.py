@@ -1,0 +1,311 @@
+"""The machine: its noise, its converters and their order, and what a run on it costs in time and energy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+
+from . import _check, laws
+from .errors import NotPositiveDefinite
+from .krylov import Krylov
+from .operators import Dense, Diagonal, Kronecker, LowRank, Modal
+from .quantization import Quantizer
+from .results import Cost
+
+IDEAL_WORD = 64  # bits that an ideal converter moves over the link for a number: a float64
+MOST_BITS = 52  # float64 has no more
+READ_RANGE_SDS = 5.0  # an auto-ranging converter for a stream of reads covers the mean plus so many deviations
+
+
+@dataclass(frozen=True)
+class Programmed:
+    """The problem that the machine really holds: operator and right-hand side after rounding and mismatch."""
+
+    operator: Modal | Krylov
+    b: np.ndarray | None
+    clipped: dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A thermodynamic computer: coupled RC cells with noise of inverse temperature beta.
+
+    What happens to a problem, in this order:
+
+    1. A is rounded to `matrix_bits`, b to `dac_bits`;
+    2. each programmed entry of A is off by its own fixed relative `mismatch`;
+    3. the device runs: noise of strength 1/beta acts on every cell;
+    4. each number that is read gets `read_noise`;
+    5. and is rounded to `adc_bits`: once for an integrator, every read for a converter that samples.
+
+    Parameters
+    ----------
+    beta : float
+        Inverse temperature in 1/(voltage unit)^2; ``inf`` is a device without noise.
+    R, C : float
+        Reference resistance [ohm] and capacitance [F]; R C is the unit of time. Defaults: Donatella et al.,
+        arXiv:2405.13817, App. C.
+    matrix_bits, dac_bits, adc_bits : int or None
+        Word lengths; None is ideal.
+    matrix_range, dac_range, adc_range : "max" or float
+        Full scale of each converter. "max" is auto-ranging: the largest magnitude in the array converted; for a
+        stream of reads, the largest mean plus 5 standard deviations.
+    rounding : "nearest" or "stochastic"
+        Of all three converters; see `Quantizer`.
+    mismatch : float
+        Standard deviation of the relative error of a programmed entry, symmetric and fixed: the same device always
+        gets the same matrix of errors for a given size.
+    mismatch_seed : int
+        Tells devices with equal data sheets apart.
+    read_noise : float
+        Standard deviation of the noise that every read adds, in voltage units.
+    bandwidth : float or None
+        Digital link to the converters [bit/s]; None is no limit. Ideal converters move 64-bit words.
+    n_converters : int
+        Converters that work in parallel.
+    sample_rate : float or None
+        Conversions each of them makes in a second; None is no limit.
+    voltage_unit : float or None
+        Volts of one unit of x; needed for energies in joules (else they come in units of C V^2).
+    conversion_energy : float or None
+        Joules of one conversion; nobody has published one, so None leaves converter energy unknown.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range, named with its value.
+
+    Notes
+    -----
+    Time to move m numbers of w bits: the larger of ``m w / bandwidth`` and ``m / (n_converters sample_rate)``.
+    A dense matrix counts d^2 numbers, a sparse one its stored entries, a low-rank one r (r + 2 d) (the count of
+    arXiv:2405.13817), a Kronecker product those of its factors. A column of b is a run of its own, after the last;
+    chains run side by side on replicas of the device: they multiply energy, not time.
+
+    Examples
+    --------
+    >>> import thermolinalg as tl
+    >>> device = tl.Device(beta=100.0, adc_bits=8)
+    >>> device.adc.levels
+    255
+    >>> f"{tl.Device.tngd().load_seconds(1000**2, 0):.2e} s"
+    '3.20e-04 s'
+    """
+
+    beta: float = 1.0
+    R: float = 1e3
+    C: float = 1e-9
+    matrix_bits: int | None = None
+    dac_bits: int | None = None
+    adc_bits: int | None = None
+    matrix_range: float | str = "max"
+    dac_range: float | str = "max"
+    adc_range: float | str = "max"
+    rounding: str = "nearest"
+    mismatch: float = 0.0
+    mismatch_seed: int = 0
+    read_noise: float = 0.0
+    bandwidth: float | None = None
+    n_converters: int = 1
+    sample_rate: float | None = None
+    voltage_unit: float | None = None
+    conversion_energy: float | None = None
+
+    def __post_init__(self):
+        _check.positive(self.beta, "beta", infinite=True)
+        for name in ("R", "C"):
+            _check.positive(getattr(self, name), name)
+        for name in ("bandwidth", "sample_rate", "voltage_unit", "conversion_energy"):
+            if getattr(self, name) is not None:
+                _check.positive(getattr(self, name), name)
+        for name in ("mismatch", "read_noise"):
+            _check.positive(getattr(self, name), name, zero=True)
+        _check.count(self.n_converters, "n_converters")
+        _check.count(self.mismatch_seed, "mismatch_seed", least=0)
+        for name in ("matrix", "dac", "adc"):
+            self._converter(name)
+
+    @classmethod
+    def ideal(cls, beta=1.0) -> "Device":
+        """Ideal converters, no mismatch, no load time: nothing but the thermal noise of inverse temperature beta."""
+        return cls(beta=beta)
+
+    @classmethod
+    def tngd(cls, **changes) -> "Device":
+        """The device of arXiv:2405.13817, App. C: 1 kOhm, 1 nF, 16-bit converters, a 50 Gb/s link."""
+        data_sheet = {"R": 1e3, "C": 1e-9, "matrix_bits": 16, "dac_bits": 16, "adc_bits": 16, "bandwidth": 50e9}
+        return cls(**(data_sheet | changes))
+
+    def _converter(self, name: str) -> Quantizer:
+        bits, full_scale = getattr(self, f"{name}_bits"), getattr(self, f"{name}_range")
+        if bits is not None:
+            _check.count(bits, f"{name}_bits")
+        if full_scale != "max":
+            _check.positive(full_scale, f'{name}_range (or "max")')
+        return Quantizer(bits, full_scale, self.rounding)
+
+    @property
+    def matrix(self) -> Quantizer:
+        """Converter that programs the entries of A."""
+        return self._converter("matrix")
+
+    @property
+    def dac(self) -> Quantizer:
+        """Converter that puts in b."""
+        return self._converter("dac")
+
+    @property
+    def adc(self) -> Quantizer:
+        """Converter that reads x."""
+        return self._converter("adc")
+
+    @property
+    def time_unit(self) -> float:
+        """R C in seconds."""
+        return self.R * self.C
+
+    def program(self, operator: Modal | Krylov, b: np.ndarray | None, rng: np.random.Generator) -> Programmed:
+        """Steps 1 and 2: the operator and right-hand side that the machine holds."""
+        clipped = {"matrix": 0, "dac": 0, "adc": 0}
+        if b is not None:
+            b, clipped["dac"] = self.dac.round(b, rng)
+        if self.matrix_bits is None and self.mismatch == 0.0:
+            return Programmed(operator, b, clipped)
+        if not isinstance(operator, Dense | Diagonal) and not (isinstance(operator, Krylov) and operator.is_sparse):
+            raise ValueError(
+                f"matrix_bits and mismatch act on stored entries, which {type(operator).__name__} has none of; "
+                "pass A.dense(), or a device with matrix_bits=None and mismatch=0"
+            )
+        held, clipped["matrix"] = self._program_matrix(operator, rng)
+        return Programmed(held, b, clipped)
+
+    def _program_matrix(self, operator, rng):
+        if isinstance(operator, Diagonal):
+            entries, clipped = self.matrix.round(operator.rates, rng)
+            held = entries * self._mismatch_factors(entries.size)
+            self._require_definite(operator, held.min())
+            return Diagonal(held), clipped
+        if isinstance(operator, Krylov):
+            lower = scipy.sparse.tril(operator.sparse()).tocoo()
+            entries, clipped = self.matrix.round(lower.data, rng)
+            entries = entries * self._mismatch_factors(entries.size)
+            lower = scipy.sparse.coo_array((entries, (lower.row, lower.col)), shape=lower.shape)
+            held = (lower + scipy.sparse.tril(lower, -1).T).tocsr()
+            return Krylov(held, tol=operator.tol, max_products=operator.max_products), clipped
+        d = operator.shape[0]
+        rounded, clipped = self.matrix.round(operator.dense(), rng)
+        held = np.tril(rounded)
+        if self.mismatch:
+            held[np.tril_indices(d)] *= self._mismatch_factors(d * (d + 1) // 2)
+        held += np.tril(held, -1).T
+        machine = Dense(held)
+        try:
+            machine.cholesky  # noqa: B018  definiteness is decided here, at programming, not in the middle of a run
+        except NotPositiveDefinite as error:
+            self._require_definite(operator, error.eigenvalue)
+            raise
+        return machine, clipped
+
+    def _mismatch_factors(self, size: int) -> np.ndarray:
+        if self.mismatch == 0.0:
+            return np.ones(size)
+        return 1.0 + self.mismatch * np.random.default_rng((self.mismatch_seed, size)).standard_normal(size)
+
+    def _require_definite(self, operator, eigenvalue):
+        """Raise, with the word length that would do, if programming left an eigenvalue that is not positive."""
+        if eigenvalue > 0:
+            return
+        operator.bounds  # noqa: B018  a matrix that was indefinite before it was programmed says so itself
+        bits = self.bits_for_definiteness(operator.dense())
+        remedy = f"matrix_bits={bits} would do" if bits else "no word length helps: the mismatch alone is too large"
+        if self.matrix_bits is None:
+            remedy = "a smaller mismatch, or more damping on A, is needed"
+        raise NotPositiveDefinite(
+            f"A as programmed (matrix_bits={self.matrix_bits}, mismatch={self.mismatch:g}) is not positive definite: "
+            f"its smallest eigenvalue is {eigenvalue:.6g}, that of A itself {operator.bounds[0]:.6g}; {remedy}",
+            float(eigenvalue),
+        )
+
+    def bits_for_definiteness(self, A) -> int | None:
+        """Fewest bits from `matrix_bits` on that keep the rounded matrix (to nearest, no mismatch) definite."""
+        A = np.asarray(A, dtype=float)
+        for bits in range(self.matrix_bits or 1, MOST_BITS + 1):
+            rounded, _ = Quantizer(bits, self.matrix_range).round(A)
+            try:
+                scipy.linalg.cholesky(rounded, lower=True)
+            except np.linalg.LinAlgError:
+                continue
+            return bits
+        return None
+
+    def _transfer_seconds(self, numbers: int, bits: int | None) -> float:
+        link = 0.0 if self.bandwidth is None else numbers * (bits or IDEAL_WORD) / self.bandwidth
+        return link if self.sample_rate is None else max(link, numbers / (self.n_converters * self.sample_rate))
+
+    def load_seconds(self, matrix_numbers: int, vector_numbers: int) -> float:
+        """Seconds to program so many entries of A and of right-hand sides."""
+        matrix = self._transfer_seconds(matrix_numbers, self.matrix_bits)
+        return matrix + self._transfer_seconds(vector_numbers, self.dac_bits)
+
+    def cost(self, operator, *, runs, burn_in, duration, n_inputs, n_outputs, n_chains, energies) -> Cost:
+        """Time and energy of `runs` runs of `burn_in` and `duration` [RC] each, on `n_chains` replicas.
+
+        `n_inputs` and `n_outputs` count the numbers converted for right-hand sides and for reading out; `energies`
+        are Joule heat, stochastic heat and stored energy in units of C V^2 (see `mean_energies`).
+        """
+        matrix_numbers = programmed_numbers(operator)
+        conversions = n_chains * (matrix_numbers + n_inputs + n_outputs)
+        unit = 1.0 if self.voltage_unit is None else self.C * self.voltage_unit**2
+        joule, stochastic, stored = (None if e is None else n_chains * unit * e for e in energies)
+        return Cost(
+            load=self.load_seconds(matrix_numbers, n_inputs),
+            relax=runs * burn_in * self.time_unit,
+            integrate=runs * duration * self.time_unit,
+            read=self._transfer_seconds(n_outputs, self.adc_bits),
+            joule_heat=joule,
+            stochastic_heat=stochastic,
+            stored_energy=stored,
+            energy_unit="C V^2" if self.voltage_unit is None else "J",
+            conversions=conversions,
+            converter_energy=None if self.conversion_energy is None else conversions * self.conversion_energy,
+        )
+
+    def mean_energies(self, operator: Modal, x0, b, time: float) -> tuple[float, float, float]:
+        """Mean Joule heat, heat from the bath and final stored energy of runs over `time` [RC], in units of C V^2.
+
+        x0 and b are (m, k) arrays in mode coordinates; one run a column.
+        """
+        lam, thermal = operator.rates[:, None], 0.0 if np.isinf(self.beta) else 0.5 / self.beta
+        run = laws.Voltage(time)
+        joule = float(np.sum(laws.driven_heat(lam, x0, b, time)))
+        mechanical = float(np.sum(laws.heat_from_bath(lam, x0, b, time, np.inf)))
+        noise_modes = b.shape[1] * operator.trace(lambda rates: -np.expm1(-2.0 * rates * time))
+        final = run.memory(lam) * x0 + run.response(lam) * b
+        stored = float(np.sum(lam * final**2)) / 2.0
+        return joule, mechanical + thermal * noise_modes, stored + thermal * noise_modes
+
+
+def programmed_numbers(operator: Modal | Krylov) -> int:
+    """How many numbers a device must be told to hold the operator."""
+    d = operator.shape[0]
+    if isinstance(operator, Diagonal):
+        return d
+    if isinstance(operator, LowRank):
+        return operator.rank * (operator.rank + 2 * d)
+    if isinstance(operator, Kronecker):
+        return sum(n * n for n in operator.factor_sizes)
+    if isinstance(operator, Krylov) and operator.is_sparse:
+        return operator.sparse().nnz
+    return d * d
+
+
+def device_of(beta, device) -> Device:
+    """The device that (beta, device) stand for: one of them, or neither for an ideal device at beta = 1."""
+    if beta is not None and device is not None:
+        raise ValueError(f"give beta or device, not both: the device has its own beta = {getattr(device, 'beta', '?')}")
+    if device is None:
+        return Device.ideal(1.0 if beta is None else beta)
+    if not isinstance(device, Device):
+        raise ValueError(f"device must be a Device, got {device!r}")
+    return device

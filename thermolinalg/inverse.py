@@ -1,0 +1,300 @@
+"""`inv`: the inverse of A from the covariance of the voltages of a thermal RC network."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg
+
+from . import _check, laws, paths, planning
+from .device import READ_RANGE_SDS, Device, device_of
+from .errors import NoClosedLaw
+from .krylov import Krylov
+from .linear import CHAINS_FOR_SCATTER, SIMULATORS, Request
+from .operators import Dense, Modal, as_operator, scale_rows
+from .results import Estimate
+
+DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max
+PAIR_TOLERANCE = 1e-8  # share of the trace at which the factorisation of the pair variances stops
+
+
+def inv(
+    A, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", beta=None, device=None,
+    simulator="auto", n_chains=1, rng=None, workers=None,
+) -> Estimate:  # fmt: skip
+    """Invert A by the covariance of a thermal RC network: ``A^-1 = beta E[x x^T]`` at b = 0.
+
+    The device starts at x = 0, relaxes for `burn_in`, and products ``x x^T`` are averaged. The mean is known to be
+    zero and not estimated. The variance that read noise and rounding of the reads add to the diagonal is known to
+    the host, which subtracts it.
+
+    Like `solve` this *simulates* a machine with the help of a digital factorisation.
+
+    Parameters
+    ----------
+    A : (d, d) array_like, sparse array, LinearOperator or operator
+        Symmetric positive definite. The answer is dense, so a sparse A is made dense.
+    duration : float
+        An analog multiplier and integrator of ``x x^T`` over so long [RC], simulated by reads a quarter of the
+        fastest relaxation time apart: unbiased, with a variance at most 2.1 % above that of the continuous integral.
+        Give exactly one of duration, n_reads and rtol.
+    n_reads : int
+        Reads by a converter: `read_spacing` [RC] apart, or, without one, independent, each `burn_in` after a fresh
+        start from zero. The law of independent reads is Wishart and is drawn at a cost that does not grow with
+        n_reads.
+    read_spacing : float, optional
+        Time between reads [RC]; with n_reads or rtol only.
+    rtol : float
+        Root mean square error to reach, relative to ``||A^-1||`` in the Frobenius norm, by independent reads or by
+        reads `read_spacing` apart. Uses the exact spectrum: knowledge of the simulator.
+    burn_in : "auto" or float
+        "auto": long enough that the bias left from the start is at most a tenth of the standard error; for
+        independent reads that bias is then left out of the law. A number: the bias is in the law.
+    beta : float, optional
+        Inverse temperature of an ideal device; default 1.
+    device : Device, optional
+        A device with its own beta; not together with beta.
+    simulator : "auto", "law" or "path"
+        "law" draws a Wishart matrix (independent reads that are not rounded); "path" steps the modes through time
+        and accumulates. "auto" takes the law where there is one. The two do not share noise.
+    n_chains : int
+        Independent replicas of the device, averaged.
+    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
+        Passed to `numpy.random.default_rng`; None is fresh entropy.
+    workers : int, optional
+        Threads over chains; any number gives the same bits.
+
+    Returns
+    -------
+    Estimate
+        ``value`` (d, d), symmetric, float64; ``stderr``, worked out from the law (of reads in equilibrium) when
+        first asked for; ``cost``.
+
+    Raises
+    ------
+    ValueError
+        Bad input, named with its value; beta = inf, which has no covariance to read.
+    NotPositiveDefinite
+        With the offending eigenvalue; of A, or of A as programmed (then with the word length that would do).
+    NoClosedLaw
+        simulator="law" for correlated or rounded reads.
+    QuantizationFloor
+        rtol below what the converters allow.
+
+    Warns
+    -----
+    NotEquilibrated
+        A given burn_in is too short; says how long it must be.
+
+    References
+    ----------
+    Aifer et al., "Thermodynamic Linear Algebra", arXiv:2308.05660. Bartlett's decomposition: Anderson, "An
+    Introduction to Multivariate Statistical Analysis", section 7.2.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> A = np.array([[3.0, 1.0], [1.0, 2.0]])
+    >>> r = tl.inv(A, n_reads=10_000, rng=0)
+    >>> bool(np.all(abs(r.value - np.linalg.inv(A)) < 5 * r.stderr))
+    True
+    """
+    _check.choice(simulator, "simulator", SIMULATORS)
+    device = device_of(beta, device)
+    if np.isinf(device.beta):
+        raise ValueError("inv reads the covariance of thermal noise, and a device with beta = inf has none")
+    target = as_operator(A)
+    target = Dense(target.dense()) if isinstance(target, Krylov) else target
+    n_chains = _check.count(n_chains, "n_chains")
+    request = Request.of(duration, n_reads, read_spacing, rtol)
+    generator = _check.generator(rng)
+
+    machine = device.program(target, None, generator)
+    operator = machine.operator
+    readout = _readout(request, target, operator, device, n_chains)
+    readout = _with_burn_in(readout, burn_in, operator, n_chains)
+    run = _Run(operator, readout, device, n_chains, request.duration is not None, burn_in == "auto")
+    if run.choose(simulator) == "law":
+        value, (stderr, kind), clipped = run.draw(generator), (run.stderr, "law"), 0
+    else:
+        value, (stderr, kind), clipped = run.walk(generator, workers)
+    return Estimate(
+        value=_check.finite_result(value, "the covariance"), stderr_source=stderr, stderr_kind=kind,
+        burn_in=readout.burn_in, duration=run.span, n_reads=readout.n_reads,
+        read_spacing=getattr(readout, "spacing", None), n_chains=n_chains, simulator=run.choose(simulator),
+        device=device, cost=run.cost(), clipped=machine.clipped | {"adc": clipped},
+    )  # fmt: skip
+
+
+def _readout(request: Request, target: Modal, operator: Modal, device: Device, n_chains):
+    """The reads that were asked for, their burn-in still open (infinite)."""
+    if request.duration is not None:
+        n = int(np.ceil(request.duration * operator.bounds[1] / DENSE_READS))
+        return laws.Reads(np.inf, n, request.duration / n)
+    if request.n_reads is not None:
+        return request.reads(request.n_reads)
+    inverse = operator.trace(lambda lam: lam**-2.0)
+    floor, scale = 0.0, np.sqrt(inverse)
+    if operator is not target:
+        scale = np.sqrt(target.trace(lambda lam: lam**-2.0))
+        identity = np.eye(target.shape[0])
+        gap = operator.function(np.reciprocal, identity) - target.function(np.reciprocal, identity)
+        floor = float(np.linalg.norm(gap))
+    budget = planning.noise_budget(request.rtol, float(scale), floor, device.beta, "A^-1") * n_chains
+    if request.read_spacing is None:
+        noisy = 1.0 + device.beta * device.read_noise**2 * operator.bounds[1]
+        # exact for noise-free reads; read noise raises the covariance of a read by at most the factor `noisy`
+        mean_square = (operator.trace(np.reciprocal) ** 2 + inverse) * noisy**2
+        return request.reads(int(np.ceil(mean_square / budget)))
+    spacing, rates = request.read_spacing, operator.eigenvalues
+
+    def mean_square_after(time):
+        return planning.inverse_mean_square(rates, time / spacing, spacing)
+
+    time = planning.solve_time(mean_square_after, budget, 2.0 * spacing)
+    return request.reads(max(1, int(np.ceil(time / spacing))))
+
+
+def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
+    independent = isinstance(readout, laws.IndependentReads)
+    if burn_in == "auto" and independent:
+        t0 = planning.independent_inverse_burn_in(operator.bounds[0], readout.n_reads * n_chains)
+    else:
+        t0 = planning.resolve_burn_in(burn_in, planning.inverse_transient(operator, readout, independent), "A^-1")
+    return replace(readout, burn_in=t0)
+
+
+def _wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
+    """T (d, min(d, n)), lower triangular, with T T^T distributed as the sum of n products of white noise."""
+    width = min(d, n)
+    T = np.zeros((d, width), order="F")
+    for j in range(width):
+        rng.standard_normal(out=T[j + 1 :, j])
+    T[np.arange(width), np.arange(width)] = np.sqrt(rng.chisquare(n - np.arange(width)))
+    return T
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A matrix on the machine with its reads settled."""
+
+    operator: Modal
+    readout: laws.Reads | laws.IndependentReads
+    device: Device
+    n_chains: int
+    analog: bool  # an integrator of products, whose output is converted once
+    equilibrated: bool  # the burn-in was chosen here, so that its bias can be left out
+
+    @property
+    def independent(self) -> bool:
+        """Whether every read has a start of its own."""
+        return isinstance(self.readout, laws.IndependentReads)
+
+    @property
+    def span(self) -> float:
+        """Averaging time of one run [RC]."""
+        return 0.0 if self.independent else self.readout.n_reads * self.readout.spacing
+
+    def choose(self, simulator: str) -> str:
+        """The simulator that "auto" stands for, or the one asked for if it can serve."""
+        has_law = self.independent and self.device.adc_bits is None
+        if simulator == "law" and not has_law:
+            what = "correlated reads (duration or read_spacing)" if not self.independent else "rounded reads (adc_bits)"
+            raise NoClosedLaw(f'the covariance of {what} has no closed law; use simulator="path"')
+        return ("law" if has_law else "path") if simulator == "auto" else simulator
+
+    def draw(self, generator) -> np.ndarray:
+        """A Wishart matrix: mean of products of independent reads, times beta."""
+        n, noise = self.readout.n_reads * self.n_chains, self.device.beta * self.device.read_noise**2
+        if isinstance(self.operator, Dense) and self.equilibrated and noise == 0.0:
+            T = _wishart_factor(generator, self.operator.shape[0], n)
+            factor = scipy.linalg.blas.dtrsm(1.0, self.operator.cholesky, T, lower=1, trans_a=1, overwrite_b=1)
+        else:
+            rates = self.operator.rates
+            T = _wishart_factor(generator, rates.size, n)
+            variance = 1.0 / rates if self.equilibrated else laws.Voltage(self.readout.burn_in).variance(rates)
+            factor = self.operator.from_modes(scale_rows(np.sqrt(variance + noise), T))
+        moment = scipy.linalg.blas.dsyrk(1.0 / n, np.asfortranarray(factor), lower=1)
+        moment += np.tril(moment, -1).T
+        return self._calibrated(moment, noise)
+
+    @staticmethod
+    def _calibrated(moment, known_variance):
+        if known_variance:
+            moment[np.diag_indices_from(moment)] -= known_variance
+        return moment
+
+    def walk(self, generator, workers):
+        """Mean of products along paths, its standard error with kind, and how many reads saturated."""
+        beta, convert = self.device.beta, not self.analog
+        full_scale = self._read_range() if convert and self.device.adc_bits is not None else None
+        moments, clipped = paths.second_moments(
+            self.operator, self.readout, self.device, full_scale, convert, self.n_chains, generator, workers
+        )
+        if self.analog:
+            moments, counts = zip(*(self._convert_once(generator, moment) for moment in moments), strict=True)
+            clipped = sum(counts)
+        known = 0.0
+        if convert:
+            rounding = 0.0 if full_scale is None else self.device.adc.error_variance(full_scale)
+            known = beta * (self.device.read_noise**2 + rounding)
+        value = self._calibrated(beta * sum(moments) / self.n_chains, known)
+        if self.n_chains >= CHAINS_FOR_SCATTER:
+            scatter = beta * np.std(moments, axis=0, ddof=1) / np.sqrt(self.n_chains)
+            return value, (scatter, "chains"), clipped
+        return value, (self.stderr, "law"), clipped
+
+    def _convert_once(self, generator, moment):
+        if self.device.read_noise:
+            noise = self.device.read_noise * generator.standard_normal(moment.shape)
+            moment = moment + np.tril(noise) + np.tril(noise, -1).T
+        return self.device.adc.round(moment, generator)
+
+    def _read_range(self) -> float:
+        if self.device.adc_range != "max":
+            return float(self.device.adc_range)
+        variance = self.operator.diagonal(np.reciprocal) / self.device.beta + self.device.read_noise**2
+        return float(READ_RANGE_SDS * np.sqrt(variance.max()))
+
+    def stderr(self) -> np.ndarray:
+        """Standard error (d, d) from the law of reads in equilibrium."""
+        beta, noise = self.device.beta, 0.0 if self.analog else self.device.read_noise**2
+        operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
+        if self.independent:
+            covariance = operator.function(lambda lam: 1.0 / lam + beta * noise, np.eye(operator.shape[0]))
+            spread = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
+            return np.sqrt(spread / (self.readout.n_reads * self.n_chains))
+        variance = _correlated_variance(operator, self.readout.n_reads, self.readout.spacing)
+        if noise:
+            inverse = operator.diagonal(np.reciprocal)
+            reads = beta * noise * (np.add.outer(inverse, inverse) + beta * noise) / self.readout.n_reads
+            variance += reads + np.diag(np.diag(reads))
+        return np.sqrt(variance / self.n_chains)
+
+    def cost(self):
+        """Time and mean energies; of noise in equilibrium, and no current is driven."""
+        d, n = self.operator.shape[0], self.readout.n_reads
+        runs = n if self.independent else 1
+        thermal = 0.5 * d * runs / self.device.beta
+        return self.device.cost(
+            self.operator, runs=runs, burn_in=self.readout.burn_in, duration=self.span, n_inputs=0,
+            n_outputs=d * (d + 1) // 2 if self.analog else d * n, n_chains=self.n_chains,
+            energies=(0.0, thermal, thermal),
+        )  # fmt: skip
+
+
+def _correlated_variance(operator: Dense, n_reads: int, spacing: float) -> np.ndarray:
+    """Variance (d, d) of each entry of the mean of x x^T over equally spaced reads in equilibrium (beta = 1).
+
+    With W the pair variances and V the eigenvectors it is, for entry (a, b), the sum over modes i, j of
+    W_ij (V_ai^2 V_bj^2 + V_ai V_bi V_aj V_bj). The second term would take d^4 operations; W is positive
+    semidefinite and smooth, so a pivoted Cholesky factor of few columns turns it into a few matrix products.
+    """
+    V, W = operator.eigenvectors, planning.pair_variances(operator.rates, n_reads, spacing)
+    squares = V**2
+    variance = squares @ W @ squares.T
+    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(W, tol=PAIR_TOLERANCE * W.diagonal().max(), lower=1)
+    columns = np.empty((W.shape[0], rank))
+    columns[pivots - 1] = np.tril(factor)[:, :rank]
+    for column in columns.T:
+        variance += ((V * column) @ V.T) ** 2
+    return variance

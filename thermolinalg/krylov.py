@@ -1,0 +1,232 @@
+"""`Krylov`: functions of a large symmetric matrix from matrix-vector products alone, by two-pass Lanczos."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+from . import _check
+from .errors import NotConverged, NotPositiveDefinite
+
+FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
+BOUNDS_TOLERANCE = 0.01  # relative change of the extreme Ritz values at which estimated bounds are accepted
+BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz values lie inside the spectrum
+SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
+
+
+class Krylov:
+    """A matrix known by its products: ``f(A) v`` in a Krylov space, memory of a few vectors for any number of steps.
+
+    The Lanczos recurrence runs once to find the coefficients of ``f(A) v`` and a second time to add up the vectors,
+    so no basis is stored: two products a step, six vectors of length d. No reorthogonalisation: rounding delays
+    convergence but does not spoil it.
+
+    Parameters
+    ----------
+    A : (d, d) sparse array, LinearOperator or array_like
+        Symmetric positive definite.
+    bounds : (low, high), optional
+        Numbers that enclose the spectrum. By default they are estimated by Lanczos and widened by 5 %; an estimate
+        is no guarantee, so give them where they are known.
+    tol : float, optional
+        Relative error of ``f(A) v`` at which the iteration stops: the change of the result over the last fifth of
+        the steps.
+    max_products : int, optional
+        Products that one ``f(A) v`` may use.
+
+    Attributes
+    ----------
+    products : int
+        Products used so far, all calls together.
+
+    Raises
+    ------
+    ValueError
+        A is not square, or not symmetric on two random vectors.
+    NotPositiveDefinite
+        With the Ritz value that is not positive, as soon as one is met.
+    NotConverged
+        When `max_products` did not reach `tol`.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp, thermolinalg as tl
+    >>> A = tl.Krylov(sp.diags_array(np.linspace(1.0, 2.0, 500)), tol=1e-10)
+    >>> x = A.function(lambda lam: 1 / lam, np.ones(500))
+    >>> bool(np.allclose(x, 1 / np.linspace(1.0, 2.0, 500), rtol=1e-9))
+    True
+    >>> A.products < 60
+    True
+    """
+
+    def __init__(self, A, bounds=None, tol=1e-6, max_products=100_000):
+        if not isinstance(A, LinearOperator):
+            if not scipy.sparse.issparse(A):
+                A = _check.symmetric(A, "A")
+            else:
+                _check.real_array(A.data if hasattr(A, "data") else A.tocoo().data, "A.data")
+                A = A.astype(np.float64)
+        self._matrix = A
+        self._product = aslinearoperator(A)
+        d, columns = self._product.shape
+        if d != columns or d == 0:
+            raise ValueError(f"A must be square, got shape {self._product.shape}")
+        self.shape = (d, d)
+        self.tol = _check.positive(tol, "tol")
+        self.max_products = _check.count(max_products, "max_products", least=2)
+        self.products = 0
+        if bounds is not None:
+            low, high = (_check.positive(value, "bounds") for value in bounds)
+            if low > high:
+                raise ValueError(f"bounds must be (low, high) with low <= high, got {tuple(bounds)}")
+            self.bounds = (low, high)
+        self._check_symmetry()
+
+    def _check_symmetry(self):
+        rng = np.random.default_rng(0)
+        u, v = rng.standard_normal((2, self.shape[0]))
+        Au, Av = self.matvec(u), self.matvec(v)
+        gap, scale = abs(v @ Au - u @ Av), np.linalg.norm(Au) * np.linalg.norm(v)
+        if gap > SYMMETRY_TOLERANCE * scale:
+            raise ValueError(f"A must be symmetric, but |u^T A v - v^T A u| is {gap / scale:.3g} of its scale")
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the entries are known: a sparse array, not a LinearOperator."""
+        return scipy.sparse.issparse(self._matrix)
+
+    def sparse(self):
+        """The sparse array itself; only where `is_sparse`."""
+        return self._matrix
+
+    def matvec(self, v) -> np.ndarray:
+        """A v for v (d,) or (d, k)."""
+        v = np.asarray(v)
+        self.products += 1 if v.ndim == 1 else v.shape[1]
+        Av = self._product.matvec(v) if v.ndim == 1 else self._product.matmat(v)
+        return _check.real_array(Av, "A v")
+
+    def dense(self) -> np.ndarray:
+        """A as a (d, d) array."""
+        if self.is_sparse:
+            return self._matrix.toarray()
+        return self.matvec(np.eye(self.shape[0]))
+
+    @cached_property
+    def bounds(self) -> tuple[float, float]:
+        """Enclosure of the spectrum: as given, or the extreme Ritz values widened by 5 % of their size."""
+        start = np.random.default_rng(1).standard_normal(self.shape[0])
+
+        def extremes(alpha, beta):
+            return scipy.linalg.eigvalsh_tridiagonal(alpha, beta)[[0, -1]]
+
+        (low, high), _ = self._lanczos(start, extremes, BOUNDS_TOLERANCE)
+        return float(low) * (1.0 - BOUNDS_MARGIN), float(high) * (1.0 + BOUNDS_MARGIN)
+
+    def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
+        """f(A) v for v (d,) or (d, k), to the relative tolerance `tol`."""
+        v = _check.columns(v, "v", self.shape[0])
+        if v.ndim == 2:
+            return np.column_stack([self.function(f, column) for column in v.T])
+        norm = np.linalg.norm(v)
+        if norm == 0:
+            return np.zeros_like(v)
+
+        def coefficients(alpha, beta):
+            values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
+            return vectors @ (f(values) * vectors[0])
+
+        weights, recurrence = self._lanczos(v, coefficients, self.tol)
+        return norm * self._combine(v, weights, *recurrence)
+
+    def quadratic_form(self, f: Callable[[np.ndarray], np.ndarray], v) -> float:
+        """v^T f(A) v for v (d,), by Gauss quadrature on the Ritz values: one pass."""
+        v = _check.vector(v, "v", self.shape[0])
+
+        def quadrature(alpha, beta):
+            values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
+            return np.array([f(values) @ vectors[0] ** 2])
+
+        value, _ = self._lanczos(v, quadrature, self.tol)
+        return float(v @ v * value[0])
+
+    def trace(self, f: Callable[[np.ndarray], np.ndarray], probes: int = 8) -> float:
+        """Trace of f(A), estimated from random signs (Hutchinson); see `trace_with_error` for its error."""
+        return self.trace_with_error(f, probes)[0]
+
+    def trace_with_error(self, f, probes: int = 8, rng=0) -> tuple[float, float]:
+        """Trace of f(A) and the standard error of that estimate, from `probes` random sign vectors."""
+        signs = np.random.default_rng(rng).integers(0, 2, (probes, self.shape[0])) * 2.0 - 1.0
+        values = np.array([self.quadratic_form(f, v) for v in signs])
+        return float(values.mean()), float(values.std(ddof=1) / np.sqrt(probes))
+
+    def _lanczos(self, start, quantity, tol):
+        """Run the recurrence until `quantity(alpha, beta)` of the tridiagonal matrix stops changing.
+
+        Returns the quantity and (alpha, beta). It has converged when it changes by less than `tol`, relative to its
+        norm, between two looks; arrays of growing length are compared after filling up with zeros.
+        """
+        d = self.shape[0]
+        before, q = np.zeros(d), start / np.linalg.norm(start)
+        alpha: list[float] = []
+        beta: list[float] = []
+        previous, look = None, min(FIRST_CHECK, d)
+        limit = max(self.max_products // 2, 1)
+        while True:
+            w = self.matvec(q)
+            alpha.append(float(q @ w))
+            w -= alpha[-1] * q
+            if beta:
+                w -= beta[-1] * before
+            size = float(np.linalg.norm(w))
+            exhausted = size <= 10 * np.finfo(float).eps * max(abs(a) for a in alpha)
+            if exhausted or len(alpha) >= look or len(alpha) >= limit:
+                self._require_positive(alpha, beta)
+                current = quantity(np.array(alpha), np.array(beta))
+                if exhausted or (previous is not None and _change(current, previous) <= tol):
+                    return current, (alpha, beta)
+                if len(alpha) >= limit:
+                    raise NotConverged(
+                        f"Lanczos reached a change of {_change(current, previous):.2g} after {2 * limit} products, "
+                        f"not tol = {tol:.2g}; raise max_products or tol, or precondition"
+                    )
+                previous, look = current, int(np.ceil(CHECK_GROWTH * len(alpha)))
+            beta.append(size)
+            before, q = q, w / size
+
+    def _combine(self, start, weights, alpha, beta):
+        """Second pass: the same recurrence, adding up weights[j] q_j."""
+        before, q = np.zeros(self.shape[0]), start / np.linalg.norm(start)
+        total = weights[0] * q
+        for j in range(len(alpha) - 1):
+            w = self.matvec(q)
+            w -= alpha[j] * q
+            if j:
+                w -= beta[j - 1] * before
+            before, q = q, w / beta[j]
+            total += weights[j + 1] * q
+        return total
+
+    def _require_positive(self, alpha, beta):
+        lowest = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta), select="i", select_range=(0, 0))[0]
+        if lowest <= 0:
+            raise NotPositiveDefinite(
+                f"A is not positive definite: Lanczos met the Ritz value {lowest:.6g}, which no smallest eigenvalue "
+                f"exceeds; add a multiple of the identity above {-lowest:.3g}",
+                float(lowest),
+            )
+
+    def __repr__(self) -> str:
+        return f"Krylov(shape={self.shape}, tol={self.tol:.3g}, {self.products} products so far)"
+
+
+def _change(current, previous) -> float:
+    """Norm of the difference, relative to the norm, after filling the shorter array up with zeros."""
+    if previous is None:
+        return np.inf
+    difference = current.copy()
+    difference[: previous.size] -= previous
+    return float(np.linalg.norm(difference) / max(np.linalg.norm(current), np.finfo(float).tiny))

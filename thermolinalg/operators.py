@@ -1,0 +1,440 @@
+"""Symmetric positive definite matrices as operators that apply functions of themselves.
+
+For symmetric A the device is a bundle of independent modes, so everything it puts out is ``f(A) b + g(A) xi``.
+An operator holds whatever makes ``f(A) v`` cheap for its kind of matrix:
+
+=============  ==============================================  =================
+operator       holds                                           cost of f(A) v
+=============  ==============================================  =================
+`Diagonal`     d numbers                                       d
+`Dense`        the eigendecomposition, once                    d^2
+`LowRank`      sigma I + U S U^T, orthonormal U (d, r)         d r
+`Kronecker`    eigendecompositions of both factors             d (dA + dB)
+`Krylov`       a matrix-vector product                         k products
+=============  ==============================================  =================
+
+All but `Krylov` share one mechanism, `Modal`: coordinates in which A is diagonal.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from . import _check
+from .errors import NotPositiveDefinite
+from .krylov import Krylov
+
+__all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "as_operator"]
+
+EVR_FROM = 2000  # size from which LAPACK's evr driver replaces evd: slower here, but a fraction of the memory
+GRAM_FLOOR, GRAM_SAFE = 1e-13, 1e-3  # relative eigenvalue of a Gram matrix: numerically zero; safe in one pass
+LANCZOS_FROM = 256  # size from which extreme eigenvalues are found by Lanczos when no spectrum is held
+
+
+def require_positive_definite(smallest: float, largest: float, size: int, name: str) -> None:
+    """Raise `NotPositiveDefinite` unless `smallest` is positive beyond the rounding of an eigenvalue."""
+    rounding = size * np.finfo(float).eps * abs(largest)
+    if smallest <= rounding:
+        kind = "is singular to working precision" if abs(smallest) <= rounding else "is not positive definite"
+        raise NotPositiveDefinite(
+            f"{name} {kind}: its smallest eigenvalue is {smallest:.6g} (largest {largest:.6g}); "
+            f"add a multiple of the identity above {max(-smallest, 0.0) + rounding:.3g}, or project the null space out",
+            float(smallest),
+        )
+
+
+def scale_rows(weights: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """weights[i] * v[i] for v (m,) or (m, k)."""
+    return weights * v if v.ndim == 1 else weights[:, None] * v
+
+
+class Modal:
+    """An operator with mode coordinates: ``f(A) v = from_modes(f(rates) * to_modes(v))``.
+
+    White noise in mode coordinates with standard deviations ``g(rates)`` comes out of `from_modes` with covariance
+    ``g(A)^2``, also where there are more coordinates than dimensions (`LowRank`). Subclasses set `shape` and `rates`
+    (the eigenvalue that belongs to each coordinate) and define `to_modes` and `from_modes`.
+    """
+
+    shape: tuple[int, int]
+    rates: np.ndarray
+
+    def to_modes(self, v: np.ndarray) -> np.ndarray:
+        """Mode coordinates (m,) or (m, k) of v (d,) or (d, k)."""
+        raise NotImplementedError
+
+    def from_modes(self, c: np.ndarray) -> np.ndarray:
+        """The vector (d,) or (d, k) with mode coordinates c (m,) or (m, k)."""
+        raise NotImplementedError
+
+    def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
+        """f(A) v for v (d,) or (d, k); f maps an array of eigenvalues to an array of numbers."""
+        v = _check.columns(v, "v", self.shape[0])
+        return self.from_modes(scale_rows(f(self.rates), self.to_modes(v)))
+
+    def matvec(self, v) -> np.ndarray:
+        """A v for v (d,) or (d, k)."""
+        return self.function(lambda rates: rates, v)
+
+    def trace(self, f: Callable[[np.ndarray], np.ndarray]) -> float:
+        """Trace of f(A)."""
+        return float(np.sum(f(self.eigenvalues)))
+
+    def diagonal(self, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Diagonal (d,) of f(A)."""
+        raise NotImplementedError
+
+    def dense(self) -> np.ndarray:
+        """A as a (d, d) array."""
+        return self.matvec(np.eye(self.shape[0]))
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """All d eigenvalues, in no promised order."""
+        return self.rates
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest eigenvalue."""
+        return float(self.rates.min()), float(self.rates.max())
+
+    def __repr__(self) -> str:
+        lowest, highest = self.bounds
+        return f"{type(self).__name__}(shape={self.shape}, condition number {highest / lowest:.3g})"
+
+
+class Diagonal(Modal):
+    """A diagonal matrix.
+
+    Parameters
+    ----------
+    entries : (d,) array_like
+        The diagonal, positive, in units of the reference conductance.
+
+    Raises
+    ------
+    NotPositiveDefinite
+        With the smallest entry.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> tl.Diagonal([1.0, 4.0]).function(np.sqrt, [1.0, 1.0])
+    array([1., 2.])
+    """
+
+    def __init__(self, entries):
+        self.rates = _check.vector(entries, "entries").copy()
+        self.shape = (self.rates.size, self.rates.size)
+        require_positive_definite(self.rates.min(), self.rates.max(), 1, "the diagonal matrix")
+
+    def to_modes(self, v):
+        """The coordinates are the entries."""
+        return v
+
+    def from_modes(self, c):
+        """The entries are the coordinates."""
+        return c
+
+    def diagonal(self, f):
+        """Diagonal (d,) of f(A)."""
+        return f(self.rates)
+
+
+class Dense(Modal):
+    """A dense matrix, factorised when first needed and never again.
+
+    Parameters
+    ----------
+    A : (d, d) array_like
+        Symmetric positive definite. Kept by reference, not copied: do not change it while the operator lives.
+
+    Raises
+    ------
+    ValueError
+        A is not square, not finite, complex, or not symmetric (the message says by how much).
+    NotPositiveDefinite
+        With the offending eigenvalue, when the matrix is first factorised.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> A = tl.Dense([[2.0, 1.0], [1.0, 2.0]])
+    >>> A.bounds
+    (1.0, 3.0)
+    >>> A.function(lambda lam: 1 / lam, [3.0, 0.0]).round(12)
+    array([ 2., -1.])
+    """
+
+    def __init__(self, A):
+        self._matrix = _check.symmetric(A, "A")
+        self.shape = self._matrix.shape
+
+    @cached_property
+    def _decomposition(self) -> tuple[np.ndarray, np.ndarray]:
+        driver = "evd" if self.shape[0] < EVR_FROM else "evr"
+        values, vectors = scipy.linalg.eigh(self._matrix, driver=driver, check_finite=False)
+        require_positive_definite(values[0], values[-1], self.shape[0], "A")
+        return values, vectors
+
+    @property
+    def rates(self) -> np.ndarray:  # type: ignore[override]
+        """Eigenvalues (d,), ascending."""
+        return self._decomposition[0]
+
+    @property
+    def eigenvectors(self) -> np.ndarray:
+        """Eigenvectors (d, d), one a column."""
+        return self._decomposition[1]
+
+    @cached_property
+    def cholesky(self) -> np.ndarray:
+        """Lower Cholesky factor (d, d) of A, for what needs no spectrum."""
+        try:
+            return scipy.linalg.cholesky(self._matrix, lower=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            values = scipy.linalg.eigvalsh(self._matrix, check_finite=False)
+            largest = max(values[-1], -values[0])
+            # Cholesky met a pivot <= 0: definite at best within rounding, whatever eigvalsh's last digit says.
+            smallest = min(values[0], self.shape[0] * np.finfo(float).eps * largest)
+            require_positive_definite(smallest, largest, self.shape[0], "A")
+            raise  # pragma: no cover
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest eigenvalue; without a spectrum at hand, by Lanczos on A and on its Cholesky factor."""
+        if "_decomposition" in self.__dict__ or self.shape[0] < LANCZOS_FROM:
+            return float(self.rates[0]), float(self.rates[-1])
+        return self._extremes
+
+    @cached_property
+    def _extremes(self) -> tuple[float, float]:
+        d, factor = self.shape[0], self.cholesky
+        start = np.random.default_rng(0).standard_normal(d)  # a start of its own: never the caller's stream
+
+        def solve(v):
+            return scipy.linalg.cho_solve((factor, True), v, check_finite=False)
+
+        inverse = LinearOperator((d, d), matvec=solve, dtype=float)
+        largest = eigsh(self._matrix, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
+        smallest = 1.0 / eigsh(inverse, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
+        require_positive_definite(smallest, largest, d, "A")
+        return float(smallest), float(largest)
+
+    def to_modes(self, v):
+        """V^T v."""
+        return self.eigenvectors.T @ v
+
+    def from_modes(self, c):
+        """V c."""
+        return self.eigenvectors @ c
+
+    def matvec(self, v):
+        """A v for v (d,) or (d, k); needs no factorisation."""
+        return self._matrix @ v
+
+    def diagonal(self, f):
+        """Diagonal (d,) of f(A)."""
+        return np.einsum("ij,ij,j->i", self.eigenvectors, self.eigenvectors, f(self.rates))
+
+    def dense(self):
+        """A as a (d, d) array: the very array that was given."""
+        return self._matrix
+
+
+def _orthonormal_columns(U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Q, R with U = Q R and orthonormal Q (d, m), m the numerical rank, from Gram matrices (R need not be triangular).
+
+    One Gram matrix loses orthogonality as the square of the condition number of U; a second pass restores it.
+    """
+    Q, R = U, np.eye(U.shape[1])
+    for _ in range(2):
+        gram, basis = scipy.linalg.eigh(Q.T @ Q, check_finite=False)
+        keep = gram > GRAM_FLOOR * gram[-1]
+        if not keep.any():
+            return U[:, :0], R[:0]
+        root = np.sqrt(gram[keep])
+        Q, R = Q @ (basis[:, keep] / root), (basis[:, keep] * root).T @ R
+        if gram[keep][0] > GRAM_SAFE * gram[-1]:
+            break
+    return Q, R
+
+
+class LowRank(Modal):
+    """``sigma I + U S U^T``: never forms a (d, d) array.
+
+    The mode coordinates are the r coordinates along U and, beside them, the d entries of what is left of a vector
+    when its part along U is taken away, all d of which relax at rate sigma.
+
+    Parameters
+    ----------
+    sigma : float
+        Multiple of the identity, positive.
+    U : (d, r) array_like
+        Any columns, r <= d; they need not be orthonormal.
+    S : (r,) or (r, r) array_like, optional
+        Weights, or a symmetric positive semidefinite matrix between the columns; default the identity.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes, S not symmetric.
+    NotPositiveDefinite
+        When the sum has an eigenvalue that is not positive.
+
+    Notes
+    -----
+    Memory d r and time d r^2, once, by the (r, r) Gram matrix of the columns; directions in which the Gram matrix is
+    below 1e-13 of its largest eigenvalue are dropped.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> A = tl.LowRank(0.5, np.ones((1000, 1)))
+    >>> A.bounds
+    (0.5, 1000.5)
+    """
+
+    def __init__(self, sigma, U, S=None):
+        self.sigma = _check.positive(sigma, "sigma")
+        U = _check.real_array(U, "U")
+        if U.ndim != 2 or U.shape[1] > U.shape[0] or U.size == 0:
+            raise ValueError(f"U must have shape (d, r) with 1 <= r <= d, got {U.shape}; use Dense for r > d")
+        d, r = U.shape
+        S = np.ones(r) if S is None else _check.real_array(S, "S")
+        if S.shape not in ((r,), (r, r)):
+            raise ValueError(f"S must have shape ({r},) or ({r}, {r}), got {S.shape}")
+        core = np.diag(S) if S.ndim == 1 else _check.symmetric(S, "S")
+        basis, triangle = _orthonormal_columns(U)
+        values, mixing = scipy.linalg.eigh(triangle @ core @ triangle.T, check_finite=False)
+        self._vectors = basis @ mixing
+        self._values = values + self.sigma
+        self.shape = (d, d)
+        require_positive_definite(*self.bounds, r, "sigma I + U S U^T")
+
+    @cached_property
+    def rates(self):
+        """Eigenvalue of each mode coordinate: (r + d,), the last d all sigma."""
+        return np.concatenate((self._values, np.full(self.shape[0], self.sigma)))
+
+    @property
+    def eigenvalues(self):
+        """All d eigenvalues."""
+        return self.rates[: self.shape[0]]
+
+    @property
+    def bounds(self):
+        """Smallest and largest eigenvalue."""
+        values = self.eigenvalues
+        return float(values.min()), float(values.max())
+
+    @property
+    def rank(self) -> int:
+        """Numerical rank of the low-rank part."""
+        return self._values.size
+
+    def to_modes(self, v):
+        """[U^T v, v - U U^T v]."""
+        along = self._vectors.T @ v
+        return np.concatenate((along, v - self._vectors @ along))
+
+    def from_modes(self, c):
+        """U c_1 + (I - U U^T) c_2."""
+        along, across = c[: self._values.size], c[self._values.size :]
+        return across + self._vectors @ (along - self._vectors.T @ across)
+
+    def diagonal(self, f):
+        """Diagonal (d,) of f(A)."""
+        across = f(np.array([self.sigma]))[0]
+        return across + np.einsum("ij,ij,j->i", self._vectors, self._vectors, f(self._values) - across)
+
+
+class Kronecker(Modal):
+    """``A x B + damping I`` in the eigenbasis of the two factors.
+
+    ``kron(A, B)`` acts on row-major vectors: v is the matrix ``v.reshape(dA, dB)``, and ``A x B`` maps it to A V B^T.
+
+    Parameters
+    ----------
+    A, B : (dA, dA) and (dB, dB) array_like
+        Symmetric; the damped product must be positive definite.
+    damping : float, optional
+        Multiple of the identity that is added to the product.
+
+    Raises
+    ------
+    ValueError
+        A factor is not square, not finite or not symmetric; damping is negative.
+    NotPositiveDefinite
+        With the smallest eigenvalue of the damped product.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> A = tl.Kronecker(np.diag([1.0, 2.0]), np.diag([3.0, 5.0]), damping=1.0)
+    >>> A.matvec([1.0, 1.0, 1.0, 1.0])
+    array([ 4.,  6.,  7., 11.])
+    """
+
+    def __init__(self, A, B, damping=0.0):
+        self.damping = _check.positive(damping, "damping", zero=True)
+        left, self._left = scipy.linalg.eigh(_check.symmetric(A, "A"), check_finite=False)
+        right, self._right = scipy.linalg.eigh(_check.symmetric(B, "B"), check_finite=False)
+        self.rates = np.outer(left, right).ravel() + self.damping
+        self.shape = (self.rates.size, self.rates.size)
+        size = max(left.size, right.size)
+        require_positive_definite(self.rates.min(), self.rates.max(), size, "A x B + damping I")
+
+    @property
+    def factor_sizes(self) -> tuple[int, int]:
+        """dA and dB."""
+        return self._left.shape[0], self._right.shape[0]
+
+    def _rotate(self, v, left, right):
+        stack = v.reshape(left.shape[0], right.shape[0], -1)
+        out = np.einsum("ij,jkc->ikc", left, stack, optimize=True)
+        return np.einsum("kl,ilc->ikc", right, out, optimize=True).reshape(v.shape)
+
+    def to_modes(self, v):
+        """(V_A x V_B)^T v."""
+        return self._rotate(v, self._left.T, self._right.T)
+
+    def from_modes(self, c):
+        """(V_A x V_B) c."""
+        return self._rotate(c, self._left, self._right)
+
+    def diagonal(self, f):
+        """Diagonal (d,) of f(A x B + damping I)."""
+        weights = f(self.rates).reshape(self._left.shape[0], self._right.shape[0])
+        return (self._left**2 @ weights @ (self._right**2).T).ravel()
+
+
+def as_operator(A):
+    """The operator of a matrix: what an operator is for its kind of input.
+
+    Parameters
+    ----------
+    A : (d, d) array_like, sparse array, LinearOperator or operator
+        Symmetric positive definite. Arrays become `Dense`, sparse arrays and LinearOperators `Krylov`; operators
+        are returned as they are, with all that they have factorised.
+
+    Returns
+    -------
+    Diagonal, Dense, LowRank, Kronecker or Krylov
+
+    Examples
+    --------
+    >>> import thermolinalg as tl
+    >>> A = tl.as_operator([[2.0, 0.0], [0.0, 1.0]])
+    >>> tl.as_operator(A) is A
+    True
+    """
+    if isinstance(A, Modal | Krylov):
+        return A
+    if scipy.sparse.issparse(A) or isinstance(A, LinearOperator):
+        return Krylov(A)
+    return Dense(A)

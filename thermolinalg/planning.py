@@ -1,0 +1,189 @@
+"""How long to run: the burn-in rule and the duration or number of reads that reach a relative error.
+
+Everything here is knowledge of the simulator, not of an experimenter: with a held spectrum the exact law of the
+read-out is used, with bounds only a guaranteed one.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import brentq
+
+from . import _check, laws
+from .errors import NotEquilibrated, QuantizationFloor
+from .krylov import Krylov
+
+BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of the standard error
+NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
+LONGEST = 1e300  # times beyond this are not planned
+
+
+@dataclass(frozen=True)
+class Transient:
+    """How far the mean of a read-out still is from its limit, and the noise it is to be compared with.
+
+    Attributes
+    ----------
+    bias : callable
+        Norm of the bias as a function of the burn-in; falls.
+    noise : callable
+        Root mean square norm of the noise as a function of the burn-in; rises.
+    scale : float
+        Norm of the answer.
+    slowest, fastest : float
+        Bounds of the decay rates in `bias`.
+    """
+
+    bias: Callable[[float], float]
+    noise: Callable[[float], float]
+    scale: float
+    slowest: float
+    fastest: float
+
+    def burn_in(self) -> float:
+        """Shortest burn-in [RC] after which the bias is at most a tenth of the noise.
+
+        At least half the fastest relaxation time. The noise only rises with the burn-in, so the time that
+        compares with its equilibrium value is too short; its noise then gives a time that is enough.
+        """
+        least = 0.5 / self.fastest
+        start = max(least, self._time_until(BIAS_SHARE * self.noise(np.inf)))
+        return max(start, self._time_until(BIAS_SHARE * self.noise(start)))
+
+    def _time_until(self, target: float) -> float:
+        target = max(target, NEGLIGIBLE * self.scale)
+        if self.bias(0.0) <= target:
+            return 0.0
+        high = np.log(self.bias(0.0) / target) / self.slowest
+        while self.bias(high) > target:  # rounding at the end of the bracket
+            high *= 1.01
+        low = 0.0
+        while high - low > 1e-3 * high:
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if self.bias(middle) <= target else (middle, high)
+        return float(high)
+
+    def warn_if_short(self, burn_in: float, what: str) -> None:
+        """`NotEquilibrated` when a given burn-in leaves more than a tenth of the standard error."""
+        bias, noise = self.bias(burn_in), self.noise(burn_in)
+        if bias > max(BIAS_SHARE * noise, NEGLIGIBLE * self.scale) * (1.0 + 1e-9):
+            warnings.warn(
+                f"burn_in = {burn_in:.4g} RC is too short: what is left of the start biases {what} by {bias:.3g} "
+                f"(standard error {noise:.3g}); burn_in = {self.burn_in():.4g} RC is needed",
+                NotEquilibrated,
+                stacklevel=4,
+            )
+
+
+def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
+    """The burn-in [RC] that "auto" or a number stands for; warns about a number that is too small."""
+    if isinstance(burn_in, str):
+        _check.choice(burn_in, "burn_in (or a number)", ("auto",))
+        return transient.burn_in()
+    burn_in = _check.positive(burn_in, 'burn_in (or "auto")', zero=True)
+    transient.warn_if_short(burn_in, what)
+    return burn_in
+
+
+def solve_transient(operator, x0, b, readout, beta, read_variance) -> Transient:
+    """The transient of ``solve``: x0 and b are (d, k); `read_variance` is what reading adds to each entry."""
+    k = b.shape[1]
+    if isinstance(operator, Krylov):
+        low, high = operator.bounds
+        extent = np.linalg.norm(b - operator.matvec(x0)) / low
+        slow, fast = np.array([low]), np.array([high])
+        size = operator.shape[0] * k
+
+        def bias(t0):
+            return float(extent * replace(readout, burn_in=t0).memory(slow)[0])
+
+        def noise(t0):
+            return float(np.sqrt(size * (replace(readout, burn_in=t0).variance(fast)[0] / beta + read_variance)))
+
+        return Transient(bias, noise, np.linalg.norm(b) / high, low, high)
+    rates = operator.rates
+    answer = operator.to_modes(b) / rates[:, None]
+    distance = np.sqrt(np.sum((answer - operator.to_modes(x0)) ** 2, axis=1))
+
+    def modal_bias(t0):
+        return float(np.linalg.norm(replace(readout, burn_in=t0).memory(rates) * distance))
+
+    def modal_noise(t0):
+        variance = operator.trace(replace(readout, burn_in=t0).variance) / beta
+        return float(np.sqrt(k * (variance + operator.shape[0] * read_variance)))
+
+    return Transient(modal_bias, modal_noise, float(np.linalg.norm(answer)), *operator.bounds)
+
+
+def inverse_transient(operator, readout, independent: bool) -> Transient:
+    """The transient of ``inv`` (at beta = 1): the covariance on its way up from zero."""
+    rates = operator.eigenvalues
+    weight = 1.0 if independent else laws.Reads(0.0, readout.n_reads, readout.spacing).memory(2.0 * rates)
+
+    def bias(t0):
+        return float(np.linalg.norm(np.exp(-2.0 * rates * t0) / rates * weight))
+
+    error = np.sqrt(inverse_mean_square(rates, readout.n_reads, None if independent else readout.spacing))
+    low, high = operator.bounds
+    return Transient(bias, lambda t0: error, float(np.linalg.norm(1.0 / rates)), 2.0 * low, 2.0 * high)
+
+
+def independent_inverse_burn_in(low: float, n_reads: int) -> float:
+    """A burn-in that is enough for independent reads, from the smallest eigenvalue alone.
+
+    The bias is at most ``e^{-2 low t0} ||A^-1||_F`` and the standard error at least ``sqrt(2/n) ||A^-1||_F``.
+    """
+    return float(np.log(np.sqrt(n_reads / 2.0) / BIAS_SHARE) / (2.0 * low))
+
+
+def inverse_mean_square(rates, n_reads, spacing) -> float:
+    """E ||S - A^-1||_F^2 of the mean of n products x x^T in equilibrium (beta = 1); spacing None: independent reads.
+
+    Modes i and j enter by 1/(l_i l_j) times the variance factor of the mean of a mode that relaxes at l_i + l_j.
+    """
+    inverse = 1.0 / rates
+    if spacing is None:
+        return float((inverse.sum() ** 2 + np.sum(inverse**2)) / n_reads)
+    pairs = pair_variances(rates, n_reads, spacing)
+    return float(pairs.sum() + np.trace(pairs))
+
+
+def pair_variances(rates, n_reads, spacing) -> np.ndarray:
+    """(d, d) variances of the mean of y_i y_j over reads in equilibrium, i != j; half that of y_i^2 for i = j."""
+    sums = rates[:, None] + rates[None, :]
+    factor = sums * laws.stationary_reads_variance(sums, n_reads, spacing)
+    return factor / np.multiply.outer(rates, rates)
+
+
+def solve_time(mean_square: Callable[[float], float], target: float, start: float) -> float:
+    """The averaging time at which a falling mean square error meets its target."""
+    if mean_square(start) > target:
+        low, high = start, 2.0 * start
+        while mean_square(high) > target:
+            low, high = high, 4.0 * high
+            if high > LONGEST:
+                raise ValueError("rtol asks for more averaging than can be planned; raise rtol or beta")
+    else:
+        low, high = start / 2.0, start
+        while mean_square(low) <= target:
+            low, high = low / 4.0, low
+            if low < 1.0 / LONGEST:
+                return low
+    exponent = brentq(lambda u: np.log(mean_square(np.exp(u)) / target), np.log(low), np.log(high), xtol=1e-6)
+    return float(np.exp(exponent))
+
+
+def noise_budget(rtol: float, scale: float, floor: float, beta: float, what: str) -> float:
+    """Mean square error left for thermal noise under rtol ||answer||, after the converters took `floor` (a norm)."""
+    if scale == 0.0:
+        raise ValueError(f"rtol is relative to the norm of {what}, which is zero; give duration or n_reads")
+    if np.isinf(beta):
+        raise ValueError("rtol plans the averaging of noise, and beta = inf has none; give duration or n_reads")
+    if floor >= rtol * scale:
+        raise QuantizationFloor(
+            f"rtol = {rtol:.3g} cannot be reached: rounding and mismatch alone leave a relative error of "
+            f"{floor / scale:.3g}; use more bits, or a larger rtol"
+        )
+    return (rtol * scale) ** 2 - floor**2

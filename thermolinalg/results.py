@@ -1,0 +1,152 @@
+"""What the primitives return: frozen records in which every random number has its standard error beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Physical time and energy of one run on the device; means, worked out from the run's law.
+
+    Attributes
+    ----------
+    load, relax, integrate, read : float
+        Seconds for programming the matrix and right-hand side, for the burn-in, for averaging, for reading out.
+    joule_heat : float or None
+        Dissipated in the resistors by the mean currents while the device is driven; grows with time.
+    stochastic_heat : float or None
+        Taken up from the bath along the run (negative: given off); zero on average at equilibrium.
+    stored_energy : float or None
+        x^T A x / 2 at the end, for the mean x plus the thermal d / (2 beta).
+    energy_unit : str
+        "C V^2" (capacitance times the square of the voltage unit) or "J" where the device has a `voltage_unit`.
+    conversions : int
+        Numbers that went through a converter, in either direction.
+    converter_energy : float or None
+        Joules of those conversions; None where the device has no `conversion_energy`.
+    """
+
+    load: float
+    relax: float
+    integrate: float
+    read: float
+    joule_heat: float | None
+    stochastic_heat: float | None
+    stored_energy: float | None
+    energy_unit: str
+    conversions: int
+    converter_energy: float | None
+
+    @property
+    def seconds(self) -> float:
+        """All four times together."""
+        return self.load + self.relax + self.integrate + self.read
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in ("load", "relax", "integrate", "read"))
+        energies = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3g} {self.energy_unit}"
+            for name in ("joule_heat", "stochastic_heat", "stored_energy")
+            if (value := getattr(self, name)) is not None
+        )
+        text = f"{_seconds(self.seconds)} ({times}); {energies or 'energies not known'}"
+        if self.converter_energy is not None:
+            text += f"; converters {self.converter_energy:.3g} J"
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Estimate:
+    """A random answer with its error bar, the protocol that gave it, and what that cost.
+
+    Attributes
+    ----------
+    value : ndarray
+        The estimate, float64.
+    stderr : ndarray
+        Its standard error, shaped like `value`; worked out when first asked for.
+    stderr_kind : str
+        "law" (exact, from the law of the read-out), "chains" (scatter of independent chains), "rms" (one root mean
+        square for all entries, from a stochastic trace), "autocorrelation" or "batch means" (from a trajectory).
+    burn_in, duration : float
+        Times before and of averaging [RC].
+    n_reads : int or None
+        Reads by a converter; None for an analog integrator.
+    read_spacing : float or None
+        Time between reads [RC]; None for independent reads, each after a fresh start, or an integrator.
+    n_chains : int
+        Independent replicas averaged.
+    simulator : str
+        "law", "path" or "data" (a trajectory that the caller brought).
+    device : Device or None
+    cost : Cost or None
+    clipped : dict
+        Numbers that saturated a converter: keys "matrix", "dac", "adc".
+    products : int or None
+        Matrix-vector products used, for operators that have nothing else.
+    caution : float or None
+        For `rtol` with bounds only: requested error over the error expected for this run (rms).
+    """
+
+    value: np.ndarray
+    stderr_source: np.ndarray | Callable[[], np.ndarray] = field(repr=False)
+    stderr_kind: str
+    burn_in: float
+    duration: float
+    n_reads: int | None = None
+    read_spacing: float | None = None
+    n_chains: int = 1
+    simulator: str
+    device: Any = None
+    cost: Cost | None = None
+    clipped: dict = field(default_factory=dict)
+    products: int | None = None
+    caution: float | None = None
+
+    @property
+    def stderr(self) -> np.ndarray:
+        """Standard error of `value`, entry by entry; see `stderr_kind`."""
+        if callable(self.stderr_source):
+            object.__setattr__(self, "stderr_source", self.stderr_source())
+        return self.stderr_source  # type: ignore[return-value]
+
+    def to_frame(self):
+        """A pandas DataFrame with columns value and stderr, one row an entry (needs the `analysis` extra)."""
+        try:
+            import pandas as pd
+        except ImportError as error:  # pragma: no cover
+            raise ImportError("to_frame needs pandas: pip install thermolinalg[analysis]") from error
+        index = pd.MultiIndex.from_tuples(list(np.ndindex(self.value.shape))) if self.value.ndim > 1 else None
+        return pd.DataFrame({"value": self.value.ravel(), "stderr": self.stderr.ravel()}, index=index)
+
+    def __str__(self) -> str:
+        readout = f"integrated over {self.duration:.4g} RC"
+        if self.n_reads is not None:
+            spacing = "independent" if self.read_spacing is None else f"{self.read_spacing:.4g} RC apart"
+            readout = f"{self.n_reads} reads, {spacing}"
+        size = float(np.sqrt(np.mean(np.square(self.value))))
+        error = float(np.sqrt(np.mean(np.square(self.stderr))))
+        lines = [
+            f"Estimate {self.value.shape}: rms value {size:.4g}, rms standard error {error:.2g} ({self.stderr_kind})",
+            f"  {self.simulator}: burn-in {self.burn_in:.4g} RC, {readout}"
+            + (f", {self.n_chains} chains" if self.n_chains > 1 else ""),
+        ]
+        if self.products is not None:
+            lines.append(f"  {self.products} matrix-vector products")
+        if self.caution is not None:
+            lines.append(f"  planned from bounds: error expected {self.caution:.3g} times below the requested one")
+        if sum(self.clipped.values()):
+            lines.append("  saturated: " + ", ".join(f"{n} in {name}" for name, n in self.clipped.items() if n))
+        if self.cost is not None:
+            lines.append(f"  device: {self.cost}")
+        return "\n".join(lines)
+
+
+def _seconds(value: float) -> str:
+    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return "0 s" if value == 0 else f"{value / 1e-9:.3g} ns"
