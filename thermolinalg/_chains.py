@@ -3,12 +3,11 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
 
-def run_chains(function: Callable[..., Any], rng: np.random.Generator, tasks: Sequence[Any], workers: int | None) -> list:
+def run_chains(function: Callable, rng: np.random.Generator, tasks: Sequence, workers: int | None) -> list:
     """Return ``[function(generator, task) for task in tasks]``, each with a generator of its own.
 
     Generators are spawned in the main thread, one for each task, and results come back in the order of

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from . import _check, laws
+from . import _check
 from .errors import NotPositiveDefinite
 from .krylov import Krylov
 from .operators import Dense, Diagonal, Kronecker, LowRank, Modal
@@ -252,7 +252,7 @@ class Device:
         """Time and energy of `runs` runs of `burn_in` and `duration` [RC] each, on `n_chains` replicas.
 
         `n_inputs` and `n_outputs` count the numbers converted for right-hand sides and for reading out; `energies`
-        are Joule heat, stochastic heat and stored energy in units of C V^2 (see `mean_energies`).
+        are Joule heat, stochastic heat and stored energy in units of C V^2, or None where not known.
         """
         matrix_numbers = programmed_numbers(operator)
         conversions = n_chains * (matrix_numbers + n_inputs + n_outputs)
@@ -270,20 +270,6 @@ class Device:
             conversions=conversions,
             converter_energy=None if self.conversion_energy is None else conversions * self.conversion_energy,
         )
-
-    def mean_energies(self, operator: Modal, x0, b, time: float) -> tuple[float, float, float]:
-        """Mean Joule heat, heat from the bath and final stored energy of runs over `time` [RC], in units of C V^2.
-
-        x0 and b are (m, k) arrays in mode coordinates; one run a column.
-        """
-        lam, thermal = operator.rates[:, None], 0.0 if np.isinf(self.beta) else 0.5 / self.beta
-        run = laws.Voltage(time)
-        joule = float(np.sum(laws.driven_heat(lam, x0, b, time)))
-        mechanical = float(np.sum(laws.heat_from_bath(lam, x0, b, time, np.inf)))
-        noise_modes = b.shape[1] * operator.trace(lambda rates: -np.expm1(-2.0 * rates * time))
-        final = run.memory(lam) * x0 + run.response(lam) * b
-        stored = float(np.sum(lam * final**2)) / 2.0
-        return joule, mechanical + thermal * noise_modes, stored + thermal * noise_modes
 
 
 def programmed_numbers(operator: Modal | Krylov) -> int:

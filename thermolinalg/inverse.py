@@ -147,11 +147,10 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, n
         return request.reads(int(np.ceil(mean_square / budget)))
     spacing, rates = request.read_spacing, operator.eigenvalues
 
-    def mean_square_after(time):
-        return planning.inverse_mean_square(rates, time / spacing, spacing)
+    def averaged(n):
+        return planning.inverse_mean_square(rates, n, spacing)
 
-    time = planning.solve_time(mean_square_after, budget, 2.0 * spacing)
-    return request.reads(max(1, int(np.ceil(time / spacing))))
+    return request.reads(planning.solve_count(averaged, budget))
 
 
 def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
@@ -192,7 +191,7 @@ class _Run:
     @property
     def span(self) -> float:
         """Averaging time of one run [RC]."""
-        return 0.0 if self.independent else self.readout.n_reads * self.readout.spacing
+        return self.readout.n_reads * self.readout.spacing if isinstance(self.readout, laws.Reads) else 0.0
 
     def choose(self, simulator: str) -> str:
         """The simulator that "auto" stands for, or the one asked for if it can serve."""
@@ -259,7 +258,7 @@ class _Run:
         """Standard error (d, d) from the law of reads in equilibrium."""
         beta, noise = self.device.beta, 0.0 if self.analog else self.device.read_noise**2
         operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
-        if self.independent:
+        if isinstance(self.readout, laws.IndependentReads):
             covariance = operator.function(lambda lam: 1.0 / lam + beta * noise, np.eye(operator.shape[0]))
             spread = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
             return np.sqrt(spread / (self.readout.n_reads * self.n_chains))

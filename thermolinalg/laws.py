@@ -15,38 +15,42 @@ below, sums of positive terms, are ours.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 
 # Taylor coefficients of psi (see there) and of x / (1 - e^-x) - 1 - x / 2, ascending; enough for |x| <= 1.
 _FACTORIALS = np.cumprod(np.concatenate(([1.0], np.arange(1.0, 31.0))))
+_PHI2 = np.array([(-1.0) ** k / _FACTORIALS[k + 2] for k in range(20)])
 _PSI = np.array([(-1.0) ** (k + 1) * (2.0 ** (k - 1) - 2.0) / _FACTORIALS[k] for k in range(3, 28)])
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
 _HALF_COTH = np.array([b / _FACTORIALS[2 * k + 2] for k, b in enumerate(_BERNOULLI)])
 
 
 def phi1(x):
-    """(1 - e^-x) / x, the mean of e^-xu over 0 < u < 1."""
-    x = np.asarray(x, dtype=float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(x == 0, 1.0, -np.expm1(-x) / x)
+    """(1 - e^-x) / x for x > 0: the mean of e^-xu over 0 < u < 1."""
+    return -np.expm1(-x) / x
 
 
 def phi2(x):
-    """(x - 1 + e^-x) / x^2 = (1 - phi1(x)) / x, without cancellation."""
-    x = np.asarray(x, dtype=float)
-    series = np.polynomial.polynomial.polyval(np.minimum(x, 1.0), _PHI2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(x < 1.0, series, (1.0 - phi1(x)) / x)
-
-
-_PHI2 = np.array([(-1.0) ** k / _FACTORIALS[k + 2] for k in range(20)])
+    """(x - 1 + e^-x) / x^2 = (1 - phi1(x)) / x for x > 0, without cancellation."""
+    return _below_one(x, _PHI2, lambda large: (1.0 - phi1(large)) / large)
 
 
 def psi(x):
-    """[x - 2 (1 - e^-x) + (1 - e^-2x) / 2] / x^3 = the integral of (t phi1(t))^2 over 0 < t < x, divided by x^3."""
+    """[x - 2 (1 - e^-x) + (1 - e^-2x) / 2] / x^3 for x > 0: the integral of (t phi1(t))^2 up to x, over x^3."""
+    return _below_one(x, _PSI, lambda large: (1.0 - 2.0 * phi1(large) + phi1(2.0 * large)) / large / large)
+
+
+def _below_one(x, series, direct):
+    """A Taylor series where x < 1 and its closed form, which cancels there, elsewhere."""
     x = np.asarray(x, dtype=float)
-    series = np.polynomial.polynomial.polyval(np.minimum(x, 1.0), _PSI)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(x < 1.0, series, (1.0 - 2.0 * phi1(x) + phi1(2.0 * x)) / x / x)
+    small = x < 1.0
+    if not small.any():
+        return direct(x)
+    if small.all():
+        return polyval(x, series)
+    out = np.empty_like(x)
+    out[small], out[~small] = polyval(x[small], series), direct(x[~small])
+    return out
 
 
 def rise(lam, time):
@@ -135,7 +139,7 @@ class Reads:
     def response(self, lam):
         """Weight of b."""
         n, a = self.n_reads, lam * self.spacing
-        # (1 - w) / lam, w the weight above: the second form keeps its digits for small a, the first for large.
+        # (1 - w) / lam, w the weight above: the first form keeps its digits for small a, the second for large.
         slow = self.spacing * (n * phi2(n * a) - phi2(a)) / phi1(a)
         fast = (1.0 - self._memory_of_first(lam)) / lam
         return rise(lam, self.burn_in) + np.exp(-lam * self.burn_in) * np.where(a < 1.0, slow, fast)
@@ -149,20 +153,26 @@ class Reads:
         n, a = self.n_reads, np.asarray(lam * self.spacing, dtype=float)
         if n == 1:
             return np.zeros_like(a)
+        # share = (1/n) sum_{m<n} (1 - q^m)^2 / (n a)^2; its closed form cancels for small n a, hence two forms.
         total = n * a
-        # share = (1/n) sum_{m<n} (1 - q^m)^2 / total^2; its closed form cancels for small n a, hence two forms.
-        with np.errstate(over="ignore", invalid="ignore"):
-            fast = (1.0 - 2.0 * phi1(total) / phi1(a) + phi1(2.0 * total) / phi1(2.0 * a)) / total / total
-            small, part = np.minimum(total, 1.0), np.minimum(a, 0.5)
-            rest = phi1(2.0 * small) * _half_coth_rest(2.0 * part) - 2.0 * phi1(small) * _half_coth_rest(part)
-            slow = psi(small) + (2.0 * phi2(2.0 * small) - phi2(small)) * (-1.0 / n) + rest / small**2
-        share = np.where(total < 1.0, slow, fast)
+        small = total < 1.0
+        share = np.empty_like(a)
+        share[small], share[~small] = self._share_small(a[small]), self._share_large(a[~small])
         return self.spacing * n * (a / np.tanh(a / 2.0)) * share
+
+    def _share_large(self, a):
+        total = self.n_reads * a
+        return (1.0 - 2.0 * phi1(total) / phi1(a) + phi1(2.0 * total) / phi1(2.0 * a)) / total / total
+
+    def _share_small(self, a):
+        total = self.n_reads * a
+        rest = phi1(2.0 * total) * _half_coth_rest(2.0 * a) - 2.0 * phi1(total) * _half_coth_rest(a)
+        return psi(total) - (2.0 * phi2(2.0 * total) - phi2(total)) / self.n_reads + rest / total**2
 
 
 def _half_coth_rest(x):
     """x / (1 - e^-x) - 1 - x / 2 for 0 <= x <= 1, by its Bernoulli series."""
-    return x * x * np.polynomial.polynomial.polyval(x * x, _HALF_COTH)
+    return x * x * polyval(x * x, _HALF_COTH)
 
 
 def stationary_average_variance(lam, duration):
@@ -194,7 +204,10 @@ def driven_heat(lam, x0, b, time):
     return lam * (x0**2 * time + 2.0 * x0 * y * time**2 * phi2(a) + y**2 * time**3 * psi(a))
 
 
-def heat_from_bath(lam, x0, b, time, beta):
-    """Mean heat that a mode takes up from the bath over [0, time] at constant b, in units of C volt^2."""
+def heat_from_bath(lam, x0, b, time):
+    """Heat that the mean of a mode takes up from the bath over [0, time] at constant b, in units of C volt^2.
+
+    Never positive: the potential x^T A x / 2 - b^T x of the mean falls. Noise adds (1 - e^{-2 lam time}) / (2 beta).
+    """
     excess = b / lam - x0
-    return -0.5 * np.expm1(-2.0 * lam * time) * (1.0 / beta - lam * excess**2)
+    return 0.5 * np.expm1(-2.0 * lam * time) * lam * excess**2

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import _check, laws, paths, planning
-from .device import READ_RANGE_SDS, Device, Programmed, device_of
+from .device import READ_RANGE_SDS, Device, device_of
 from .errors import NoClosedLaw, QuantizationFloor
 from .krylov import Krylov
-from .operators import Modal, as_operator, scale_rows
+from .linear_problem import BoundedProblem, ModalProblem, linear_problem
+from .operators import as_operator
 from .results import Estimate
 
 SIMULATORS = ("auto", "law", "path")
 CHAINS_FOR_SCATTER = 32  # chains from which the standard error can be taken from their scatter
-PROBES = 8  # random vectors in the stochastic trace behind a Krylov standard error
 
 
 def solve(
@@ -114,16 +114,20 @@ def solve(
     start = _start(x0, given).reshape(rhs.shape)
     used = getattr(target, "products", 0)
     machine = device.program(target, rhs, generator)
-    readout = request.readout(target, rhs, machine, device, n_chains)
-    readout = _with_burn_in(readout, burn_in, machine, start, device)
-    run = _Run(machine.operator, machine.b, start, readout, device, n_chains)
+    problem = linear_problem(machine.operator, machine.b, start, device)
+    readout = request.readout(problem, target, rhs, n_chains)
+    transient = problem.transient(readout, device.read_noise**2 / conversions(readout))
+    readout = replace(readout, burn_in=planning.resolve_burn_in(burn_in, transient, "the average"))
+    run = _Run(problem, readout, device, n_chains)
     simulator = run.choose(simulator)
     chains, clipped = run.draw(generator) if simulator == "law" else run.walk(generator, workers)
 
-    operator, value = machine.operator, _check.finite_result(chains.mean(axis=0), "the read-out")
-    products = operator.products - (used if operator is target else 0) if isinstance(operator, Krylov) else None
+    value = _check.finite_result(chains.mean(axis=0), "the read-out")
     stderr, kind = run.stderr(chains, simulator, generator, given.shape)
-    caution = run.caution(rtol, value) if rtol is not None and isinstance(operator, Krylov) else None
+    operator, products, caution = machine.operator, None, None
+    if isinstance(operator, Krylov):
+        products = operator.products - (used if operator is target else 0)
+        caution = None if rtol is None else run.caution(rtol, value)
     return Estimate(
         value=value.reshape(given.shape), stderr_source=stderr, stderr_kind=kind, burn_in=readout.burn_in,
         duration=run.span, n_reads=getattr(readout, "n_reads", None), read_spacing=getattr(readout, "spacing", None),
@@ -143,8 +147,9 @@ def _start(x0, given: np.ndarray) -> np.ndarray:
     return x0
 
 
-def _reciprocal(lam):
-    return 1.0 / lam
+def conversions(readout) -> int:
+    """How often each voltage is converted: once by an integrator, or at every read."""
+    return getattr(readout, "n_reads", 1)
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ class Request:
 
     @classmethod
     def of(cls, duration, n_reads, read_spacing, rtol) -> "Request":
+        """The request, checked."""
         kind = _check.exactly_one(duration=duration, n_reads=n_reads, rtol=rtol)
         if read_spacing is not None:
             if kind == "duration":
@@ -171,115 +177,97 @@ class Request:
             rtol = _check.positive(rtol, "rtol")
         return cls(duration, n_reads, read_spacing, rtol)
 
-    def readout(self, target, rhs, machine: Programmed, device: Device, n_chains):
-        """The read-out, its burn-in still open (infinite)."""
-        if self.duration is not None:
-            return laws.Integrator(np.inf, self.duration)
-        if self.n_reads is not None:
-            return self.reads(self.n_reads)
-        return self._planned(target, rhs, machine, device, n_chains)
-
-    def reads(self, n_reads):
-        """So many reads, `read_spacing` apart or independent, the burn-in still open."""
+    def reads(self, n_reads: int):
+        """So many reads, `read_spacing` apart or independent, the burn-in still open (infinite)."""
         if self.read_spacing is None:
             return laws.IndependentReads(np.inf, n_reads)
         return laws.Reads(np.inf, n_reads, self.read_spacing)
 
-    def _planned(self, target, rhs, machine, device, n_chains):
-        operator, (d, k) = machine.operator, rhs.shape
-        if isinstance(operator, Krylov):
-            low, high = operator.bounds
-            scale = np.linalg.norm(machine.b) / high
-            total = lambda f: d * float(f(np.array([low]))[0])  # noqa: E731  bound of the trace of a falling f
-        else:
-            low, scale, total = operator.bounds[0], None, operator.trace
-        ideal = operator is target and np.array_equal(machine.b, rhs)
-        floor = 0.0
-        if not ideal or scale is None:
-            answer = target.function(_reciprocal, rhs)
-            scale = np.linalg.norm(answer) if scale is None else scale
-            floor = 0.0 if ideal else np.linalg.norm(operator.function(_reciprocal, machine.b) - answer)
-        floor = np.hypot(floor, np.sqrt(_converter_floor(machine, device, self.read_spacing)))
-        budget = planning.noise_budget(self.rtol, float(scale), float(floor), device.beta, "x") * n_chains / k
-
-        def mean_square(time):
-            if self.read_spacing is None:
-                thermal = total(lambda lam: laws.stationary_average_variance(lam, time))
-                return thermal / device.beta + d * device.read_noise**2
-            n = time / self.read_spacing
-            thermal = total(lambda lam: laws.stationary_reads_variance(lam, n, self.read_spacing))
-            return thermal / device.beta + d * device.read_noise**2 / n
-
+    def readout(self, problem, target, rhs, n_chains: int):
+        """The read-out of ``solve``, the burn-in still open (infinite)."""
+        if self.duration is not None:
+            return laws.Integrator(np.inf, self.duration)
+        if self.n_reads is not None:
+            return self.reads(self.n_reads)
+        budget = self._budget(problem, target, rhs) * n_chains / rhs.shape[1]
+        beta, read_variance = problem.device.beta, problem.b.shape[0] * problem.device.read_noise**2
+        slowest = 1.0 / problem.operator.bounds[0]
         if self.read_spacing is None:
-            if d * device.read_noise**2 >= budget:
+            if read_variance >= budget:
                 raise QuantizationFloor(f"rtol = {self.rtol:.3g} lies below the read noise of one conversion")
-            return laws.Integrator(np.inf, planning.solve_time(mean_square, budget, 1.0 / low))
-        if mean_square(self.read_spacing) <= budget:
-            return self.reads(1)
-        return self.reads(int(np.ceil(planning.solve_time(mean_square, budget, 2 * self.read_spacing) / self.read_spacing)))
+
+            def integrated(time):
+                thermal = problem.trace_at_most(lambda lam: laws.stationary_average_variance(lam, time))
+                return thermal / beta + read_variance
+
+            return laws.Integrator(np.inf, planning.solve_time(integrated, budget, slowest))
+
+        def averaged(n):
+            thermal = problem.trace_at_most(lambda lam: laws.stationary_reads_variance(lam, n, self.read_spacing))
+            return thermal / beta + read_variance / n
+
+        return self.reads(planning.solve_count(averaged, budget))
+
+    def _budget(self, problem, target, rhs) -> float:
+        """Mean square error left for noise, after rounding and mismatch took theirs."""
+        if problem.operator is target and np.array_equal(problem.b, rhs):
+            scale, floor = problem.answer_norm_at_least(), 0.0
+        else:
+            answer = target.function(np.reciprocal, rhs)
+            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(problem.answer - answer))
+        floor = np.hypot(floor, np.sqrt(self._converter_floor(problem)))
+        return planning.noise_budget(self.rtol, scale, float(floor), problem.device.beta, "x")
+
+    def _converter_floor(self, problem) -> float:
+        """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
+        device, (d, k) = problem.device, problem.b.shape
+        if device.adc_bits is None:
+            return 0.0
+        if self.read_spacing is None:
+            return d * k * device.adc.error_variance(device.adc.range_of(problem.answer))
+        full_scale, sd = _read_range(problem)
+        return k * float(device.adc.averaged_error_variance(full_scale, sd).sum())
 
 
-def _read_range(operator: Modal, b, device: Device) -> tuple[float, np.ndarray]:
+def _read_range(problem: ModalProblem) -> tuple[float, np.ndarray]:
     """Full scale of a converter for a stream of reads, and the standard deviation (d,) of a read."""
-    sd = np.sqrt(operator.diagonal(_reciprocal) / device.beta + device.read_noise**2)
+    device = problem.device
+    sd = np.sqrt(problem.operator.diagonal(np.reciprocal) / device.beta + device.read_noise**2)
     if device.adc_range != "max":
         return float(device.adc_range), sd
-    mean = operator.function(_reciprocal, b)
-    return float((np.abs(mean) + READ_RANGE_SDS * sd[:, None]).max()), sd
-
-
-def _converter_floor(machine: Programmed, device: Device, read_spacing) -> float:
-    """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
-    if device.adc_bits is None:
-        return 0.0
-    operator, (d, k) = machine.operator, machine.b.shape
-    if read_spacing is not None and isinstance(operator, Modal):
-        full_scale, sd = _read_range(operator, machine.b, device)
-        return k * float(device.adc.averaged_error_variance(full_scale, sd).sum())
-    full_scale = device.adc.range_of(operator.function(_reciprocal, machine.b))
-    return d * k * device.adc.error_variance(full_scale)
-
-
-def _with_burn_in(readout, burn_in, machine: Programmed, start, device: Device):
-    n = getattr(readout, "n_reads", 1)
-    read_variance = device.read_noise**2 / n
-    transient = planning.solve_transient(machine.operator, start, machine.b, readout, device.beta, read_variance)
-    return replace(readout, burn_in=planning.resolve_burn_in(burn_in, transient, "the average"))
+    return float((np.abs(problem.answer) + READ_RANGE_SDS * sd[:, None]).max()), sd
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A problem on the machine with its read-out settled: b and x0 are (d, k)."""
+    """A problem on the machine with its read-out settled."""
 
-    operator: Modal | Krylov
-    b: np.ndarray
-    x0: np.ndarray
+    problem: ModalProblem | BoundedProblem
     readout: laws.Integrator | laws.Reads | laws.IndependentReads
     device: Device
     n_chains: int
-
-    @property
-    def n_reads(self) -> int:
-        """Conversions of each voltage."""
-        return getattr(self.readout, "n_reads", 1)
 
     @property
     def span(self) -> float:
         """Averaging time of one run [RC]."""
         if isinstance(self.readout, laws.Integrator):
             return self.readout.duration
-        return self.n_reads * getattr(self.readout, "spacing", 0.0)
+        return conversions(self.readout) * getattr(self.readout, "spacing", 0.0)
+
+    @property
+    def rounds_reads(self) -> bool:
+        """Whether every read is rounded: what has no closed law."""
+        return self.device.adc_bits is not None and not isinstance(self.readout, laws.Integrator)
 
     def choose(self, simulator: str) -> str:
         """The simulator that "auto" stands for, or the one asked for if it can serve."""
-        rounds_reads = self.device.adc_bits is not None and not isinstance(self.readout, laws.Integrator)
-        if simulator == "law" and rounds_reads:
+        if simulator == "law" and self.rounds_reads:
             raise NoClosedLaw(
                 "the mean of reads that are each rounded (n_reads with adc_bits) has no closed law; "
                 'use simulator="path", or an integrator (duration), which is converted once'
             )
-        chosen = ("path" if rounds_reads else "law") if simulator == "auto" else simulator
-        if chosen == "path" and isinstance(self.operator, Krylov):
+        chosen = ("path" if self.rounds_reads else "law") if simulator == "auto" else simulator
+        if chosen == "path" and isinstance(self.problem, BoundedProblem):
             raise ValueError(
                 'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
                 "or a read-out whose law is known (an integrator, or adc_bits=None)"
@@ -288,97 +276,68 @@ class _Run:
 
     def draw(self, generator):
         """Read-outs (n_chains, d, k) from their exact law, converted, and how many saturated."""
-        size, k = (self.operator.rates.size if isinstance(self.operator, Modal) else self.b.shape[0]), self.b.shape[1]
-        noise = generator.standard_normal((size, k * self.n_chains)) / np.sqrt(self.device.beta)
-        law = self.readout
-        if isinstance(self.operator, Modal):
-            lam, to_modes = self.operator.rates, self.operator.to_modes
-            mean = scale_rows(law.response(lam), to_modes(self.b))
-            if self.x0.any():
-                mean = mean + scale_rows(law.memory(lam), to_modes(self.x0))
-            modes = np.tile(mean, self.n_chains) + scale_rows(np.sqrt(law.variance(lam)), noise)
-            out = self.operator.from_modes(modes)
-        else:
-            mean = self.operator.function(law.response, self.b)
-            if self.x0.any():
-                mean = mean + self.operator.function(law.memory, self.x0)
-            out = np.tile(mean, self.n_chains)
-            if np.isfinite(self.device.beta):
-                out = out + self.operator.function(lambda lam: np.sqrt(law.variance(lam)), noise)
-        return self._converted(out.reshape(-1, self.n_chains, k).transpose(1, 0, 2), generator)
+        return self._converted(self.problem.draw(self.readout, self.n_chains, generator), generator)
+
+    def walk(self, generator, workers):
+        """Read-outs (n_chains, d, k) of paths, converted, and how many saturated."""
+        problem = self.problem
+        if self.rounds_reads:
+            full_scale, _ = _read_range(problem)
+            return paths.converted_averages(
+                problem.operator, problem.origin, problem.drive, self.readout, self.device, full_scale, self.n_chains,
+                generator, workers,
+            )  # fmt: skip
+        modes = paths.mode_averages(
+            problem.operator.rates, problem.origin, problem.drive, self.readout, self.device.beta, self.n_chains,
+            generator, workers,
+        )  # fmt: skip
+        return self._converted(np.array([problem.operator.from_modes(chain) for chain in modes]), generator)
 
     def _converted(self, chains, generator):
         """Read noise and one rounding of what is read: of each chain with a range of its own."""
         if self.device.read_noise:
-            sd = self.device.read_noise / np.sqrt(self.n_reads)
+            sd = self.device.read_noise / np.sqrt(conversions(self.readout))
             chains = chains + sd * generator.standard_normal(chains.shape)
         if self.device.adc_bits is None:
             return chains, 0
         rounded, clipped = zip(*(self.device.adc.round(chain, generator) for chain in chains), strict=True)
         return np.array(rounded), sum(clipped)
 
-    def walk(self, generator, workers):
-        """Read-outs (n_chains, d, k) of paths, converted, and how many saturated."""
-        operator, device = self.operator, self.device
-        x0, b = operator.to_modes(self.x0), operator.to_modes(self.b)
-        if device.adc_bits is None or isinstance(self.readout, laws.Integrator):
-            modes = paths.mode_averages(operator.rates, x0, b, self.readout, device.beta, self.n_chains, generator, workers)
-            return self._converted(np.array([operator.from_modes(chain) for chain in modes]), generator)
-        full_scale, _ = _read_range(operator, self.b, device)
-        return paths.converted_averages(
-            operator, x0, b, self.readout, device, full_scale, self.n_chains, generator, workers
-        )
-
     def stderr(self, chains, simulator, generator, shape):
         """Standard error (or what computes it when asked) and its kind."""
-        krylov = isinstance(self.operator, Krylov)
-        if self.n_chains >= CHAINS_FOR_SCATTER and (krylov or simulator == "path"):
+        if self.n_chains >= CHAINS_FOR_SCATTER and (self.problem.stderr_kind == "rms" or simulator == "path"):
             return (chains.std(axis=0, ddof=1) / np.sqrt(self.n_chains)).reshape(shape), "chains"
         probe = generator.spawn(1)[0]
-        extra = self._reading_variance(chains)
+        full_scale = self.device.adc.range_of(chains) if self.device.adc_bits is not None else 0.0
 
         def evaluate():
-            if krylov:
-                trace, _ = self.operator.trace_with_error(self.readout.variance, PROBES, probe)
-                thermal = np.full(self.b.shape[0], trace / self.b.shape[0])
-            else:
-                thermal = self.operator.diagonal(self.readout.variance)
-            one_column = np.sqrt((thermal / self.device.beta + extra) / self.n_chains)
-            return np.repeat(one_column[:, None], self.b.shape[1], axis=1).reshape(shape)
+            variance = self.problem.variance(self.readout, probe) + self._reading_variance(full_scale)
+            one_column = np.sqrt(variance / self.n_chains)
+            return np.repeat(one_column[:, None], self.problem.b.shape[1], axis=1).reshape(shape)
 
-        return evaluate, "rms" if krylov else "law"
+        return evaluate, self.problem.stderr_kind
 
-    def _reading_variance(self, chains):
+    def _reading_variance(self, full_scale):
         """What read noise and rounding add to the variance of each entry of one chain."""
-        device, n = self.device, self.n_reads
-        variance = device.read_noise**2 / n
-        if device.adc_bits is None:
-            return variance
-        if isinstance(self.readout, laws.Integrator):
-            return variance + device.adc.error_variance(device.adc.range_of(chains))
-        full_scale, sd = _read_range(self.operator, self.b, device)
-        return variance + device.adc.error_variance(full_scale) / n + device.adc.averaged_error_variance(full_scale, sd)
+        device, n = self.device, conversions(self.readout)
+        noise = device.read_noise**2 / n
+        if not self.rounds_reads:
+            return noise + device.adc.error_variance(full_scale)
+        full_scale, sd = _read_range(self.problem)
+        return noise + device.adc.error_variance(full_scale) / n + device.adc.averaged_error_variance(full_scale, sd)
 
-    def caution(self, rtol, value) -> float:
+    def caution(self, rtol: float, value: np.ndarray) -> float:
         """Requested error over the error expected for this run, for a plan from bounds."""
-        variance = self.operator.trace_with_error(self.readout.variance, PROBES)[0] / self.device.beta
-        expected = np.sqrt(self.b.shape[1] * variance / self.n_chains)
-        return float(rtol * np.linalg.norm(value) / expected)
+        variance = self.problem.variance(self.readout, np.random.default_rng(0)).sum()
+        return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))
 
-    def cost(self, value):
+    def cost(self, value: np.ndarray):
         """Time and mean energies of the run."""
-        k, readout = self.b.shape[1], self.readout
-        runs = k * (self.n_reads if isinstance(readout, laws.IndependentReads) else 1)
-        time = readout.burn_in + self.span
-        if isinstance(self.operator, Modal):
-            to_modes = self.operator.to_modes
-            energies = self.device.mean_energies(self.operator, to_modes(self.x0), to_modes(self.b), time)
-            energies = tuple(e * runs / k for e in energies)
-        else:  # steady current: b^T x over the whole run, and what the thermal and mean voltages store
-            power = float(np.sum(self.b * value))
-            thermal = 0.5 * self.b.size / self.device.beta
-            energies = (power * time * runs / k, None, power / 2.0 + thermal)
+        readout, size = self.readout, self.problem.b.size
+        repeats = readout.n_reads if isinstance(readout, laws.IndependentReads) else 1
+        energies = self.problem.energies(readout.burn_in + self.span, value)
         return self.device.cost(
-            self.operator, runs=runs, burn_in=readout.burn_in, duration=self.span, n_inputs=self.b.size,
-            n_outputs=self.b.size * self.n_reads, n_chains=self.n_chains, energies=energies,
+            self.problem.operator, runs=repeats * value.shape[1], burn_in=readout.burn_in, duration=self.span,
+            n_inputs=size, n_outputs=size * conversions(readout), n_chains=self.n_chains,
+            energies=[None if e is None else repeats * e for e in energies],
         )  # fmt: skip

@@ -30,7 +30,7 @@ from .krylov import Krylov
 
 __all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "as_operator"]
 
-EVR_FROM = 2000  # size from which LAPACK's evr driver replaces evd: slower here, but a fraction of the memory
+EVR_FROM = 2000  # size from which LAPACK's evr driver replaces evd: slower, but a fraction of the memory
 GRAM_FLOOR, GRAM_SAFE = 1e-13, 1e-3  # relative eigenvalue of a Gram matrix: numerically zero; safe in one pass
 LANCZOS_FROM = 256  # size from which extreme eigenvalues are found by Lanczos when no spectrum is held
 
@@ -176,8 +176,10 @@ class Dense(Modal):
 
     @cached_property
     def _decomposition(self) -> tuple[np.ndarray, np.ndarray]:
-        driver = "evd" if self.shape[0] < EVR_FROM else "evr"
-        values, vectors = scipy.linalg.eigh(self._matrix, driver=driver, check_finite=False)
+        if self.shape[0] < EVR_FROM:  # NumPy's, for the BLAS (and its threads) that the products with V use
+            values, vectors = np.linalg.eigh(self._matrix)
+        else:
+            values, vectors = scipy.linalg.eigh(self._matrix, driver="evr", check_finite=False)
         require_positive_definite(values[0], values[-1], self.shape[0], "A")
         return values, vectors
 
@@ -216,12 +218,13 @@ class Dense(Modal):
         d, factor = self.shape[0], self.cholesky
         start = np.random.default_rng(0).standard_normal(d)  # a start of its own: never the caller's stream
 
-        def solve(v):
-            return scipy.linalg.cho_solve((factor, True), v, check_finite=False)
+        def top_eigenvalue(product):
+            operator = LinearOperator((d, d), matvec=product, dtype=float)
+            return eigsh(operator, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
 
-        inverse = LinearOperator((d, d), matvec=solve, dtype=float)
-        largest = eigsh(self._matrix, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
-        smallest = 1.0 / eigsh(inverse, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
+        # SciPy's BLAS for both, as for the factor: two BLAS libraries in turn would wait for each other's threads
+        largest = top_eigenvalue(lambda v: scipy.linalg.blas.dsymv(1.0, self._matrix.T, v))
+        smallest = 1.0 / top_eigenvalue(lambda v: scipy.linalg.cho_solve((factor, True), v, check_finite=False))
         require_positive_definite(smallest, largest, d, "A")
         return float(smallest), float(largest)
 

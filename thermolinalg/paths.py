@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from . import _check, laws
 from ._chains import run_chains
@@ -139,23 +138,22 @@ def converted_averages(operator: Modal, x0, b, readout, device: Device, full_sca
 def second_moments(operator: Modal, readout, device: Device, full_scale, convert, n_chains, rng, workers):
     """Means of ``x x^T`` (d, d) along paths from 0 with b = 0, one matrix a chain, and how many reads saturated.
 
-    With `convert` every read gets read noise and rounding. Reads that are not converted are gathered in mode coordinates, rank-k update by rank-k update, and rotated once
-    at the end.
+    With `convert` every read gets read noise and rounding. Reads that are not converted are gathered in mode
+    coordinates, block by block, and rotated once at the end.
     """
     zero = np.zeros(operator.rates.size)
     converted = convert and (device.adc_bits is not None or device.read_noise > 0)
 
     def chain(generator, _):
         size = operator.shape[0] if converted else zero.size
-        moment, clipped = np.zeros((size, size), order="F"), 0
+        moment, products, clipped = np.zeros((size, size)), np.empty((size, size)), 0
         blocks = _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, COVARIANCE_ROWS)
         for block in blocks:
             reads = block.T
             if converted:
                 reads, n = _convert(generator, device, operator.from_modes(reads), full_scale)
                 clipped += n
-            moment = scipy.linalg.blas.dsyrk(1.0, reads, beta=1.0, c=moment, lower=1, overwrite_c=1)
-        moment += np.tril(moment, -1).T
+            moment += np.matmul(reads, reads.T, out=products)
         if not converted:
             moment = operator.from_modes(np.ascontiguousarray(operator.from_modes(moment).T))
         return moment / readout.n_reads, clipped
@@ -270,5 +268,3 @@ def euler_maruyama(
         dt=dt,
         covariance_inflation=(2.0 / (2.0 - dt * low), 2.0 / (2.0 - dt * high)),
     )
-
-

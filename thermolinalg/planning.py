@@ -6,14 +6,13 @@ read-out is used, with bounds only a guaranteed one.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 
 from . import _check, laws
 from .errors import NotEquilibrated, QuantizationFloor
-from .krylov import Krylov
 
 BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of the standard error
 NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
@@ -87,36 +86,6 @@ def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
     return burn_in
 
 
-def solve_transient(operator, x0, b, readout, beta, read_variance) -> Transient:
-    """The transient of ``solve``: x0 and b are (d, k); `read_variance` is what reading adds to each entry."""
-    k = b.shape[1]
-    if isinstance(operator, Krylov):
-        low, high = operator.bounds
-        extent = np.linalg.norm(b - operator.matvec(x0)) / low
-        slow, fast = np.array([low]), np.array([high])
-        size = operator.shape[0] * k
-
-        def bias(t0):
-            return float(extent * replace(readout, burn_in=t0).memory(slow)[0])
-
-        def noise(t0):
-            return float(np.sqrt(size * (replace(readout, burn_in=t0).variance(fast)[0] / beta + read_variance)))
-
-        return Transient(bias, noise, np.linalg.norm(b) / high, low, high)
-    rates = operator.rates
-    answer = operator.to_modes(b) / rates[:, None]
-    distance = np.sqrt(np.sum((answer - operator.to_modes(x0)) ** 2, axis=1))
-
-    def modal_bias(t0):
-        return float(np.linalg.norm(replace(readout, burn_in=t0).memory(rates) * distance))
-
-    def modal_noise(t0):
-        variance = operator.trace(replace(readout, burn_in=t0).variance) / beta
-        return float(np.sqrt(k * (variance + operator.shape[0] * read_variance)))
-
-    return Transient(modal_bias, modal_noise, float(np.linalg.norm(answer)), *operator.bounds)
-
-
 def inverse_transient(operator, readout, independent: bool) -> Transient:
     """The transient of ``inv`` (at beta = 1): the covariance on its way up from zero."""
     rates = operator.eigenvalues
@@ -175,7 +144,12 @@ def solve_time(mean_square: Callable[[float], float], target: float, start: floa
     return float(np.exp(exponent))
 
 
-def noise_budget(rtol: float, scale: float, floor: float, beta: float, what: str) -> float:
+def solve_count(mean_square: Callable[[float], float], target: float) -> int:
+    """The fewest reads at which a falling mean square error (of a real number of reads) meets its target."""
+    return 1 if mean_square(1) <= target else int(np.ceil(solve_time(mean_square, target, 2.0)))
+
+
+def noise_budget(rtol, scale: float, floor: float, beta: float, what: str) -> float:
     """Mean square error left for thermal noise under rtol ||answer||, after the converters took `floor` (a norm)."""
     if scale == 0.0:
         raise ValueError(f"rtol is relative to the norm of {what}, which is zero; give duration or n_reads")

@@ -136,9 +136,8 @@ def laplacian(*grid) -> scipy.sparse.csr_array:
            [-1.,  2., -1.],
            [ 0., -1.,  2.]])
     """
-    grid = _grid(grid)
     total = scipy.sparse.csr_array((1, 1), dtype=float)
-    for n in grid:
+    for n in _grid(grid):
         line = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n), format="csr")
         total = scipy.sparse.kron(total, scipy.sparse.eye_array(n)) + scipy.sparse.kron(
             scipy.sparse.eye_array(total.shape[0]), line

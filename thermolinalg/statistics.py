@@ -166,10 +166,7 @@ def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=
     reads = np.moveaxis(xs, axis, 0)[start:]
     steps = np.diff(times)
     regular = bool(np.ptp(steps) <= REGULAR * steps.mean())
-    if regular:
-        value = reads.mean(axis=0)
-    else:
-        value = np.trapezoid(reads, times, axis=0) / (times[-1] - times[0])
+    value = reads.mean(axis=0) if regular else np.trapezoid(reads, times, axis=0) / (times[-1] - times[0])
     if method == "batch means":
         stderr = batch_means(reads, n_batches) if regular else _uneven_batch_means(times, reads, n_batches)
     elif regular:
@@ -192,7 +189,8 @@ def _uneven_batch_means(times, reads, n_batches):
     """Batch means over equal spans of time of a trajectory read at uneven times (linear in between)."""
     edges = np.linspace(times[0], times[-1], _check.count(n_batches, "n_batches", least=2) + 1)
     flat = reads.reshape(times.size, -1)
-    integral = np.vstack((np.zeros(flat.shape[1]), np.cumsum(np.diff(times)[:, None] * (flat[1:] + flat[:-1]) / 2, axis=0)))
+    pieces = np.diff(times)[:, None] * (flat[1:] + flat[:-1]) / 2
+    integral = np.vstack((np.zeros(flat.shape[1]), np.cumsum(pieces, axis=0)))
     at_edges = np.column_stack([np.interp(edges, times, column) for column in integral.T])
     means = np.diff(at_edges, axis=0) / np.diff(edges)[:, None]
     return (means.std(axis=0, ddof=1) / np.sqrt(n_batches)).reshape(reads.shape[1:])

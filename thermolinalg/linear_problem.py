@@ -1,0 +1,156 @@
+"""The linear problem that a machine holds, seen through its modes or, where it has none, through products with A.
+
+Both classes answer the same questions for `solve`: how far the start still shows, how the read-out is distributed,
+what it costs in energy. b and x0 are (d, k), a run a column.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from . import laws
+from .device import Device
+from .krylov import Krylov
+from .operators import Modal, scale_rows
+from .planning import Transient
+
+PROBES = 8  # random vectors of a stochastic trace
+
+
+def linear_problem(operator: Modal | Krylov, b: np.ndarray, x0: np.ndarray, device: Device):
+    """The problem in the form that suits its operator."""
+    if isinstance(operator, Krylov):
+        return BoundedProblem(operator, b, x0, device)
+    return ModalProblem(operator, b, x0, device)
+
+
+class ModalProblem:
+    """A problem whose spectrum is at hand: everything exact."""
+
+    stderr_kind = "law"
+
+    def __init__(self, operator: Modal, b: np.ndarray, x0: np.ndarray, device: Device):
+        self.operator, self.b, self.x0, self.device = operator, b, x0, device
+
+    @cached_property
+    def drive(self) -> np.ndarray:
+        """b in mode coordinates, (m, k)."""
+        return self.operator.to_modes(self.b)
+
+    @cached_property
+    def origin(self) -> np.ndarray:
+        """x0 in mode coordinates, (m, k)."""
+        return self.operator.to_modes(self.x0) if self.x0.any() else np.zeros_like(self.drive)
+
+    @cached_property
+    def answer(self) -> np.ndarray:
+        """A^-1 b, (d, k)."""
+        return self.operator.from_modes(self.drive / self.operator.rates[:, None])
+
+    def trace_at_most(self, f) -> float:
+        """Trace of f(A) for a falling f: here the trace itself."""
+        return self.operator.trace(f)
+
+    def answer_norm_at_least(self) -> float:
+        """Norm of A^-1 b: here the norm itself."""
+        return float(np.linalg.norm(self.drive / self.operator.rates[:, None]))
+
+    def transient(self, readout, read_variance: float) -> Transient:
+        """The transient of the read-out; `read_variance` is what reading adds to the variance of each entry."""
+        rates, k = self.operator.rates, self.b.shape[1]
+        distance = np.sqrt(np.sum((self.drive / rates[:, None] - self.origin) ** 2, axis=1))
+
+        def bias(t0):
+            return float(np.linalg.norm(replace(readout, burn_in=t0).memory(rates) * distance))
+
+        def noise(t0):
+            variance = self.operator.trace(replace(readout, burn_in=t0).variance) / self.device.beta
+            return float(np.sqrt(k * (variance + self.b.shape[0] * read_variance)))
+
+        return Transient(bias, noise, self.answer_norm_at_least(), *self.operator.bounds)
+
+    def draw(self, readout, n_chains: int, rng: np.random.Generator) -> np.ndarray:
+        """Read-outs (n_chains, d, k) from their exact law."""
+        rates, k = self.operator.rates, self.b.shape[1]
+        noise = rng.standard_normal((rates.size, n_chains * k))
+        noise *= np.sqrt(readout.variance(rates) / self.device.beta)[:, None]
+        mean = scale_rows(readout.response(rates), self.drive) + scale_rows(readout.memory(rates), self.origin)
+        noise += np.tile(mean, n_chains)
+        return self.operator.from_modes(noise).reshape(-1, n_chains, k).transpose(1, 0, 2)
+
+    def variance(self, readout, rng: np.random.Generator) -> np.ndarray:
+        """Thermal variance (d,) of each entry of a read-out."""
+        return self.operator.diagonal(readout.variance) / self.device.beta
+
+    def energies(self, time: float, mean: np.ndarray) -> tuple[float, float, float]:
+        """Mean Joule heat, heat from the bath, stored energy of runs over `time` [RC], in units of C V^2."""
+        rates = self.operator.rates[:, None]
+        run, thermal = laws.Voltage(time), self._thermal_energy(time)
+        joule = float(np.sum(laws.driven_heat(rates, self.origin, self.drive, time)))
+        mechanical = float(np.sum(laws.heat_from_bath(rates, self.origin, self.drive, time)))
+        final = run.response(rates) * self.drive + run.memory(rates) * self.origin
+        return joule, mechanical + thermal, float(np.sum(rates * final**2)) / 2.0 + thermal
+
+    def _thermal_energy(self, time: float) -> float:
+        """(1 / (2 beta)) tr(I - e^{-2 A time}) for each run."""
+        return 0.5 / self.device.beta * self.b.shape[1] * self.operator.trace(lambda lam: -np.expm1(-2.0 * lam * time))
+
+
+class BoundedProblem:
+    """A problem known by products with A and bounds of its spectrum: exact draws, guaranteed plans."""
+
+    stderr_kind = "rms"
+
+    def __init__(self, operator: Krylov, b: np.ndarray, x0: np.ndarray, device: Device):
+        self.operator, self.b, self.x0, self.device = operator, b, x0, device
+
+    @cached_property
+    def answer(self) -> np.ndarray:
+        """A^-1 b, (d, k)."""
+        return self.operator.function(np.reciprocal, self.b)
+
+    def trace_at_most(self, f) -> float:
+        """A bound of the trace of f(A) for a falling f."""
+        return self.operator.shape[0] * float(f(np.array([self.operator.bounds[0]]))[0])
+
+    def answer_norm_at_least(self) -> float:
+        """A bound of the norm of A^-1 b."""
+        return float(np.linalg.norm(self.b)) / self.operator.bounds[1]
+
+    def transient(self, readout, read_variance: float) -> Transient:
+        """The transient of the read-out: its bias is at most, its noise at least, as told."""
+        low, high = self.operator.bounds
+        slow, fast = np.array([low]), np.array([high])
+        extent = np.linalg.norm(self.b - self.operator.matvec(self.x0) if self.x0.any() else self.b) / low
+
+        def bias(t0):
+            return float(extent * replace(readout, burn_in=t0).memory(slow)[0])
+
+        def noise(t0):
+            variance = replace(readout, burn_in=t0).variance(fast)[0] / self.device.beta
+            return float(np.sqrt(self.b.size * (variance + read_variance)))
+
+        return Transient(bias, noise, self.answer_norm_at_least(), low, high)
+
+    def draw(self, readout, n_chains: int, rng: np.random.Generator) -> np.ndarray:
+        """Read-outs (n_chains, d, k) from their exact law, to the tolerance of the operator."""
+        mean = self.operator.function(readout.response, self.b)
+        if self.x0.any():
+            mean += self.operator.function(readout.memory, self.x0)
+        out = np.tile(mean, n_chains)
+        if np.isfinite(self.device.beta):
+            noise = rng.standard_normal(out.shape) / np.sqrt(self.device.beta)
+            out += self.operator.function(lambda lam: np.sqrt(readout.variance(lam)), noise)
+        return out.reshape(-1, n_chains, mean.shape[1]).transpose(1, 0, 2)
+
+    def variance(self, readout, rng: np.random.Generator) -> np.ndarray:
+        """One thermal variance for all entries (d,): the mean over them, from a stochastic trace."""
+        d = self.operator.shape[0]
+        trace, _ = self.operator.trace_with_error(readout.variance, PROBES, rng)
+        return np.full(d, trace / (d * self.device.beta))
+
+    def energies(self, time: float, mean: np.ndarray) -> tuple[float, None, float]:
+        """Joule heat of the steady current over all of `time` (a little too much), none known, stored energy."""
+        power = float(np.sum(self.b * mean))
+        return power * time, None, power / 2.0 + 0.5 * self.b.size / self.device.beta
