@@ -9,7 +9,8 @@ import scipy.sparse
 from . import _check
 from .errors import NotPositiveDefinite
 from .krylov import Krylov
-from .operators import Dense, Diagonal, Kronecker, LowRank, Modal
+from .modal import Modal
+from .operators import Dense, Diagonal, Kronecker, LowRank
 from .quantization import Quantizer
 from .results import Cost
 

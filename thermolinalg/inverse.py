@@ -10,7 +10,8 @@ from .device import READ_RANGE_SDS, Device, device_of
 from .errors import NoClosedLaw
 from .krylov import Krylov
 from .linear import CHAINS_FOR_SCATTER, SIMULATORS, Request
-from .operators import Dense, Modal, as_operator, scale_rows
+from .modal import Modal, scale_rows
+from .operators import Dense, as_operator
 from .results import Estimate
 
 DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max

@@ -12,7 +12,7 @@ import numpy as np
 from . import laws
 from .device import Device
 from .krylov import Krylov
-from .operators import Modal, scale_rows
+from .modal import Modal, scale_rows
 from .planning import Transient
 
 PROBES = 8  # random vectors of a stochastic trace

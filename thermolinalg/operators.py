@@ -16,7 +16,6 @@ operator       holds                                           cost of f(A) v
 All but `Krylov` share one mechanism, `Modal`: coordinates in which A is diagonal.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -25,86 +24,14 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import _check
-from .errors import NotPositiveDefinite
 from .krylov import Krylov
+from .modal import Modal, require_positive_definite
 
 __all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "as_operator"]
 
 EVR_FROM = 2000  # size from which LAPACK's evr driver replaces evd: slower, but a fraction of the memory
 GRAM_FLOOR, GRAM_SAFE = 1e-13, 1e-3  # relative eigenvalue of a Gram matrix: numerically zero; safe in one pass
 LANCZOS_FROM = 256  # size from which extreme eigenvalues are found by Lanczos when no spectrum is held
-
-
-def require_positive_definite(smallest: float, largest: float, size: int, name: str) -> None:
-    """Raise `NotPositiveDefinite` unless `smallest` is positive beyond the rounding of an eigenvalue."""
-    rounding = size * np.finfo(float).eps * abs(largest)
-    if smallest <= rounding:
-        kind = "is singular to working precision" if abs(smallest) <= rounding else "is not positive definite"
-        raise NotPositiveDefinite(
-            f"{name} {kind}: its smallest eigenvalue is {smallest:.6g} (largest {largest:.6g}); "
-            f"add a multiple of the identity above {max(-smallest, 0.0) + rounding:.3g}, or project the null space out",
-            float(smallest),
-        )
-
-
-def scale_rows(weights: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """weights[i] * v[i] for v (m,) or (m, k)."""
-    return weights * v if v.ndim == 1 else weights[:, None] * v
-
-
-class Modal:
-    """An operator with mode coordinates: ``f(A) v = from_modes(f(rates) * to_modes(v))``.
-
-    White noise in mode coordinates with standard deviations ``g(rates)`` comes out of `from_modes` with covariance
-    ``g(A)^2``, also where there are more coordinates than dimensions (`LowRank`). Subclasses set `shape` and `rates`
-    (the eigenvalue that belongs to each coordinate) and define `to_modes` and `from_modes`.
-    """
-
-    shape: tuple[int, int]
-    rates: np.ndarray
-
-    def to_modes(self, v: np.ndarray) -> np.ndarray:
-        """Mode coordinates (m,) or (m, k) of v (d,) or (d, k)."""
-        raise NotImplementedError
-
-    def from_modes(self, c: np.ndarray) -> np.ndarray:
-        """The vector (d,) or (d, k) with mode coordinates c (m,) or (m, k)."""
-        raise NotImplementedError
-
-    def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
-        """f(A) v for v (d,) or (d, k); f maps an array of eigenvalues to an array of numbers."""
-        v = _check.columns(v, "v", self.shape[0])
-        return self.from_modes(scale_rows(f(self.rates), self.to_modes(v)))
-
-    def matvec(self, v) -> np.ndarray:
-        """A v for v (d,) or (d, k)."""
-        return self.function(lambda rates: rates, v)
-
-    def trace(self, f: Callable[[np.ndarray], np.ndarray]) -> float:
-        """Trace of f(A)."""
-        return float(np.sum(f(self.eigenvalues)))
-
-    def diagonal(self, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Diagonal (d,) of f(A)."""
-        raise NotImplementedError
-
-    def dense(self) -> np.ndarray:
-        """A as a (d, d) array."""
-        return self.matvec(np.eye(self.shape[0]))
-
-    @property
-    def eigenvalues(self) -> np.ndarray:
-        """All d eigenvalues, in no promised order."""
-        return self.rates
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Smallest and largest eigenvalue."""
-        return float(self.rates.min()), float(self.rates.max())
-
-    def __repr__(self) -> str:
-        lowest, highest = self.bounds
-        return f"{type(self).__name__}(shape={self.shape}, condition number {highest / lowest:.3g})"
 
 
 class Diagonal(Modal):
@@ -428,6 +355,11 @@ def as_operator(A):
     Returns
     -------
     Diagonal, Dense, LowRank, Kronecker or Krylov
+
+    Raises
+    ------
+    ValueError
+        As the class that it becomes.
 
     Examples
     --------

@@ -18,7 +18,8 @@ from . import _check, laws
 from ._chains import run_chains
 from .device import Device, device_of
 from .kernels import euler, ou
-from .operators import Modal, as_operator
+from .modal import Modal
+from .operators import as_operator
 
 MODE_TILE = 256  # modes that share a generator: part of the definition of the random stream
 BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits

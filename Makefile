@@ -1,0 +1,41 @@
+# make figures | make test | make bench : each makes .venv and installs what it needs when there is none.
+# PYTHON= picks the interpreter (3.11 or later); ARGS= goes to the command, e.g. make figures ARGS="--list".
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: figures test lint bench clean
+
+figures: $(VENV)/.repro
+	$(BIN)/python -m figures $(ARGS)
+
+test: lint
+	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='README.md' README.md thermolinalg tests
+	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q tests/unit
+	$(BIN)/python -m coverage report --fail-under=95
+	$(ONE_THREAD) NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/unit
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	mkdir -p .benchmarks
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-group-by=group \
+		--benchmark-columns=min,median,iqr,rounds --benchmark-sort=mean \
+		--benchmark-json=.benchmarks/latest.json $(ARGS)
+
+# $(VENV)/.repro and $(VENV)/.test: the environment with that extra of setup.cfg installed
+$(VENV)/.%: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+.PRECIOUS: $(VENV)/.%
+
+clean:
+	rm -rf $(VENV) build *.egg-info .benchmarks .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,147 @@
+"""House rules that a script can enforce: layers, jit options, light imports, documented names, short files."""
+
+import ast
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import thermolinalg as tl
+from thermolinalg import _jit, kernels
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [
+    path
+    for folder in ("thermolinalg", "analysis", "paper_repro", "figures", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+]
+LIBRARY = sorted((ROOT / "thermolinalg").rglob("*.py"))
+LONGEST_FILE, LONGEST_KERNEL = 400, 30
+HEAVY = ("pandas", "matplotlib", "seaborn", "jax", "sklearn", "torch", "tqdm", "joblib")
+
+
+def imported(path):
+    """Names of the modules that a source file imports, at any depth."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").split(".")[0]
+
+
+def test_numba_is_imported_in_one_file():
+    assert [path.name for path in LIBRARY if "numba" in imported(path)] == ["_jit.py"]
+
+
+def test_library_imports_only_its_three_dependencies():
+    allowed = {"numba", "numpy", "scipy", "pandas"} | set(sys.stdlib_module_names)  # pandas: inside to_frame only
+    found = {name for path in LIBRARY for name in imported(path)}
+    assert found <= allowed
+    top_level = {name for path in LIBRARY for node in ast.parse(path.read_text()).body
+                 if isinstance(node, ast.Import) for name in [node.names[0].name]}  # fmt: skip
+    assert "pandas" not in top_level
+
+
+def all_kernels():
+    for info in pkgutil.iter_modules(kernels.__path__):
+        module = importlib.import_module(f"{kernels.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            function = getattr(value, "py_func", value)
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                yield pytest.param(value, function, id=f"{info.name}.{name}")
+
+
+@pytest.mark.parametrize(("compiled", "function"), list(all_kernels()))
+def test_kernels_state_their_options_and_stay_short(compiled, function):
+    assert len(inspect.getsource(function).splitlines()) <= LONGEST_KERNEL
+    assert function.__doc__
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        return
+    options = compiled.targetoptions
+    assert options["error_model"] == "numpy"
+    assert options["nogil"] is True
+    assert options["fastmath"] in (False, _jit.REASSOCIATE)
+
+
+def test_fast_math_never_assumes_away_nan_or_infinity():
+    assert not {"nnan", "ninf", "fast"} & _jit.REASSOCIATE
+
+
+@pytest.mark.parametrize("setting", ["1", "yes"])
+def test_cache_setting_is_validated(setting):
+    code = "import thermolinalg._jit as j; print(j.CACHE)"
+    run = subprocess.run([sys.executable, "-c", code], env=os.environ | {"THERMOLINALG_CACHE": setting},
+                         capture_output=True, text=True, cwd=ROOT, check=False)  # fmt: skip
+    if setting == "1":
+        assert run.stdout.strip() == "True"
+    else:
+        assert run.returncode
+        assert "THERMOLINALG_CACHE must be one of" in run.stderr
+
+
+def test_import_is_light_and_compiles_nothing():
+    code = f"""
+import sys, importlib, pkgutil
+import thermolinalg as tl
+print([m for m in {HEAVY!r} if m in sys.modules])
+from thermolinalg import kernels
+compiled = []
+for info in pkgutil.iter_modules(kernels.__path__):
+    module = importlib.import_module(kernels.__name__ + "." + info.name)
+    compiled += [v for v in vars(module).values() if getattr(v, "signatures", [])]
+print(compiled)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+@pytest.mark.parametrize("name", tl.__all__)
+def test_public_names_are_documented_with_examples(name):
+    value = getattr(tl, name)
+    if inspect.ismodule(value):
+        documented = [v for k, v in vars(value).items() if inspect.isfunction(v) and not k.startswith("_")
+                      and v.__module__ == value.__name__]  # fmt: skip
+    else:
+        documented = [value]
+    for item in documented:
+        text = inspect.getdoc(item) or ""
+        assert len(text) > 20, item
+        if inspect.isclass(item) and (issubclass(item, Exception) or item in (tl.Cost, tl.Estimate, tl.EulerPaths)):
+            continue  # made by the library, not by its callers
+        assert ">>>" in text, f"{item.__name__} has no example"
+        sections = ("Returns", "Raises") if inspect.isfunction(item) else ("Parameters", "Raises")
+        assert all(f"{section}\n---" in text for section in sections), f"{item.__name__} lacks one of {sections}"
+
+
+def test_public_names_are_sorted_and_exist():
+    assert sorted(tl.__all__) == tl.__all__
+    assert all(hasattr(tl, name) for name in tl.__all__)
+
+
+def test_every_public_keyword_is_documented():
+    for name in tl.__all__:
+        value = getattr(tl, name)
+        if inspect.isfunction(value):
+            text = inspect.getdoc(value)
+            for parameter in inspect.signature(value).parameters:
+                assert parameter in text, f"{name} does not document {parameter}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short_and_say_what_they_are(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_FILE
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), f"{path.name} has no docstring"
+
+
+def test_results_are_frozen():
+    r = tl.solve([[2.0]], [1.0], duration=10.0, rng=0)
+    with pytest.raises(AttributeError):
+        r.value = np.zeros(1)
