@@ -83,7 +83,7 @@ def count(value, name: str, least: int = 1) -> int:
     """An integer not below `least`."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         if isinstance(value, Real) and float(value).is_integer():  # 1e4 is how people write ten thousand
-            value = int(value)
+            value = int(float(value))
         else:
             raise ValueError(f"{name} must be an integer, got {value!r}")
     if value < least:

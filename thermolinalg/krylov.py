@@ -171,8 +171,7 @@ class Krylov:
         """
         d = self.shape[0]
         before, q = np.zeros(d), start / np.linalg.norm(start)
-        alpha: list[float] = []
-        beta: list[float] = []
+        alpha, beta = [], []
         previous, look = None, min(FIRST_CHECK, d)
         limit = max(self.max_products // 2, 1)
         while True:
