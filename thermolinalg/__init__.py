@@ -8,7 +8,8 @@ from .linear import solve
 from .operators import Dense, Diagonal, Kronecker, Krylov, LowRank, as_operator
 from .paths import EulerPaths, euler_maruyama
 from .quantization import Quantizer
-from .results import Cost, Estimate
+from .refinement import as_preconditioner
+from .results import Cost, Estimate, Round
 from .statistics import autocorrelation_time, batch_means, effective_sample_size, time_average
 
 __version__ = "0.1.0"
@@ -29,7 +30,9 @@ __all__ = [
     "NotPositiveDefinite",
     "QuantizationFloor",
     "Quantizer",
+    "Round",
     "as_operator",
+    "as_preconditioner",
     "autocorrelation_time",
     "batch_means",
     "effective_sample_size",

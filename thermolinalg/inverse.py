@@ -9,7 +9,7 @@ from . import _check, laws, paths, planning
 from .device import READ_RANGE_SDS, Device, device_of
 from .errors import NoClosedLaw
 from .krylov import Krylov
-from .linear import CHAINS_FOR_SCATTER, SIMULATORS, Request
+from .linear_run import CHAINS_FOR_SCATTER, SIMULATORS, Request
 from .modal import Modal, scale_rows
 from .operators import Dense, as_operator
 from .results import Estimate

@@ -45,6 +45,25 @@ class Cost:
         """All four times together."""
         return self.load + self.relax + self.integrate + self.read
 
+    def __add__(self, later: "Cost") -> "Cost":
+        """Cost of this run and a later one on the same device: what is stored at the end is the later run's."""
+
+        def both(one, other):
+            return None if one is None or other is None else one + other
+
+        return Cost(
+            load=self.load + later.load,
+            relax=self.relax + later.relax,
+            integrate=self.integrate + later.integrate,
+            read=self.read + later.read,
+            joule_heat=both(self.joule_heat, later.joule_heat),
+            stochastic_heat=both(self.stochastic_heat, later.stochastic_heat),
+            stored_energy=later.stored_energy,
+            energy_unit=self.energy_unit,
+            conversions=self.conversions + later.conversions,
+            converter_energy=both(self.converter_energy, later.converter_energy),
+        )
+
     def __str__(self) -> str:
         times = ", ".join(f"{name} {_seconds(getattr(self, name))}" for name in ("load", "relax", "integrate", "read"))
         energies = ", ".join(
@@ -56,6 +75,26 @@ class Cost:
         if self.converter_energy is not None:
             text += f"; converters {self.converter_energy:.3g} J"
         return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round of iterative refinement.
+
+    Attributes
+    ----------
+    residual : float
+        Norm of b - A x before the round, relative to the norm of b; known to the digital host.
+    correction : float
+        Norm of what the device added, relative to the norm of x after the round: the host's view of the error before.
+    burn_in, duration : float
+        Times of the round [RC].
+    """
+
+    residual: float
+    correction: float
+    burn_in: float
+    duration: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +128,8 @@ class Estimate:
         Matrix-vector products used, for operators that have nothing else.
     caution : float or None
         For `rtol` with bounds only: requested error over the error expected for this run (rms).
+    rounds : tuple of Round
+        History of iterative refinement; empty for a single run.
     """
 
     value: np.ndarray
@@ -105,6 +146,7 @@ class Estimate:
     clipped: dict = field(default_factory=dict)
     products: int | None = None
     caution: float | None = None
+    rounds: tuple[Round, ...] = ()
 
     @property
     def stderr(self) -> np.ndarray:
@@ -136,6 +178,9 @@ class Estimate:
         ]
         if self.products is not None:
             lines.append(f"  {self.products} matrix-vector products")
+        if self.rounds:
+            last = self.rounds[-1]
+            lines.append(f"  {len(self.rounds)} rounds of refinement, last correction {last.correction:.2g} of x")
         if self.caution is not None:
             lines.append(f"  planned from bounds: error expected {self.caution:.3g} times below the requested one")
         if sum(self.clipped.values()):

@@ -1,0 +1,238 @@
+"""One run of a linear problem on the machine: what was asked for, drawn or stepped, converted, with error and cost."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import _check, laws, paths, planning
+from .device import READ_RANGE_SDS, Device
+from .errors import NoClosedLaw, QuantizationFloor
+from .linear_problem import BoundedProblem, ModalProblem
+
+SIMULATORS = ("auto", "law", "path")
+CHAINS_FOR_SCATTER = 32  # chains from which the standard error can be taken from their scatter
+
+
+def conversions(readout) -> int:
+    """How often each voltage is converted: once by an integrator, or at every read."""
+    return getattr(readout, "n_reads", 1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asked for: exactly one of duration, n_reads and rtol, and perhaps a spacing."""
+
+    duration: float | None
+    n_reads: int | None
+    read_spacing: float | None
+    rtol: float | None
+
+    @classmethod
+    def of(cls, duration, n_reads, read_spacing, rtol) -> "Request":
+        """The request, checked."""
+        kind = _check.exactly_one(duration=duration, n_reads=n_reads, rtol=rtol)
+        if read_spacing is not None:
+            if kind == "duration":
+                raise ValueError("read_spacing goes with n_reads or rtol; an integrator (duration) has no reads")
+            read_spacing = _check.positive(read_spacing, "read_spacing")
+        if kind == "duration":
+            duration = _check.positive(duration, "duration")
+        elif kind == "n_reads":
+            n_reads = _check.count(n_reads, "n_reads")
+        else:
+            rtol = _check.positive(rtol, "rtol")
+        return cls(duration, n_reads, read_spacing, rtol)
+
+    @classmethod
+    def of_round(cls, duration, n_reads, read_spacing) -> "Request":
+        """The request for one round of a refinement: perhaps nothing, for a duration that is planned."""
+        if duration is None and n_reads is None:
+            if read_spacing is not None:
+                raise ValueError("read_spacing goes with n_reads; refinement without n_reads plans an integrator")
+            return cls(None, None, None, None)
+        return cls.of(duration, n_reads, read_spacing, None)
+
+    def reads(self, n_reads: int):
+        """So many reads, `read_spacing` apart or independent, the burn-in still open (infinite)."""
+        if self.read_spacing is None:
+            return laws.IndependentReads(np.inf, n_reads)
+        return laws.Reads(np.inf, n_reads, self.read_spacing)
+
+    def readout(self, problem, target, rhs, n_chains: int):
+        """The read-out of ``solve``, the burn-in still open (infinite)."""
+        if self.duration is not None:
+            return laws.Integrator(np.inf, self.duration)
+        if self.n_reads is not None:
+            return self.reads(self.n_reads)
+        budget = self._budget(problem, target, rhs) * n_chains / rhs.shape[1]
+        beta, read_variance = problem.device.beta, problem.b.shape[0] * problem.device.read_noise**2
+        slowest = 1.0 / problem.operator.bounds[0]
+        if self.read_spacing is None:
+            if read_variance >= budget:
+                raise QuantizationFloor(f"rtol = {self.rtol:.3g} lies below the read noise of one conversion")
+
+            def integrated(time):
+                thermal = problem.trace_at_most(lambda lam: laws.stationary_average_variance(lam, time))
+                return thermal / beta + read_variance
+
+            return laws.Integrator(np.inf, planning.solve_time(integrated, budget, slowest))
+
+        def averaged(n):
+            thermal = problem.trace_at_most(lambda lam: laws.stationary_reads_variance(lam, n, self.read_spacing))
+            return thermal / beta + read_variance / n
+
+        return self.reads(planning.solve_count(averaged, budget))
+
+    def _budget(self, problem, target, rhs) -> float:
+        """Mean square error left for noise, after rounding and mismatch took theirs."""
+        if problem.operator is target and np.array_equal(problem.b, rhs):
+            scale, floor = problem.answer_norm_at_least(), 0.0
+        else:
+            answer = target.function(np.reciprocal, rhs)
+            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(problem.answer - answer))
+        floor = np.hypot(floor, np.sqrt(self._converter_floor(problem)))
+        return planning.noise_budget(self.rtol, scale, float(floor), problem.device.beta, "x")
+
+    def _converter_floor(self, problem) -> float:
+        """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
+        device, (d, k) = problem.device, problem.b.shape
+        if device.adc_bits is None:
+            return 0.0
+        if self.read_spacing is None:
+            return d * k * device.adc.error_variance(device.adc.range_of(problem.answer))
+        full_scale, sd = _read_range(problem)
+        return k * float(device.adc.averaged_error_variance(full_scale, sd).sum())
+
+
+def _read_range(problem: ModalProblem) -> tuple[float, np.ndarray]:
+    """Full scale of a converter for a stream of reads, and the standard deviation (d,) of a read."""
+    device = problem.device
+    sd = np.sqrt(problem.operator.diagonal(np.reciprocal) / device.beta + device.read_noise**2)
+    if device.adc_range != "max":
+        return float(device.adc_range), sd
+    return float((np.abs(problem.answer) + READ_RANGE_SDS * sd[:, None]).max()), sd
+
+
+@dataclass(frozen=True)
+class LinearRun:
+    """A problem on the machine with its read-out settled."""
+
+    problem: ModalProblem | BoundedProblem
+    readout: laws.Integrator | laws.Reads | laws.IndependentReads
+    device: Device
+    n_chains: int
+
+    @classmethod
+    def settled(cls, problem, readout, burn_in, n_chains: int) -> "LinearRun":
+        """The run with the burn-in that "auto" or a number stands for."""
+        device = problem.device
+        transient = problem.transient(readout, device.read_noise**2 / conversions(readout))
+        readout = replace(readout, burn_in=planning.resolve_burn_in(burn_in, transient, "the average"))
+        return cls(problem, readout, device, n_chains)
+
+    @property
+    def span(self) -> float:
+        """Averaging time of one run [RC]."""
+        if isinstance(self.readout, laws.Integrator):
+            return self.readout.duration
+        return conversions(self.readout) * getattr(self.readout, "spacing", 0.0)
+
+    @property
+    def times(self) -> dict:
+        """The times of the run, as the fields of an `Estimate`."""
+        spacing = getattr(self.readout, "spacing", None)
+        n_reads = getattr(self.readout, "n_reads", None)
+        return {"burn_in": self.readout.burn_in, "duration": self.span, "n_reads": n_reads, "read_spacing": spacing}
+
+    @property
+    def rounds_reads(self) -> bool:
+        """Whether every read is rounded: what has no closed law."""
+        return self.device.adc_bits is not None and not isinstance(self.readout, laws.Integrator)
+
+    def choose(self, simulator: str) -> str:
+        """The simulator that "auto" stands for, or the one asked for if it can serve."""
+        if simulator == "law" and self.rounds_reads:
+            raise NoClosedLaw(
+                "the mean of reads that are each rounded (n_reads with adc_bits) has no closed law; "
+                'use simulator="path", or an integrator (duration), which is converted once'
+            )
+        chosen = ("path" if self.rounds_reads else "law") if simulator == "auto" else simulator
+        if chosen == "path" and isinstance(self.problem, BoundedProblem):
+            raise ValueError(
+                'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
+                "or a read-out whose law is known (an integrator, or adc_bits=None)"
+            )
+        return chosen
+
+    def read(self, simulator: str, generator, workers):
+        """Read-outs (n_chains, d, k) by a simulator that `choose` gave, and how many numbers saturated."""
+        chains, clipped = self.draw(generator) if simulator == "law" else self.walk(generator, workers)
+        return _check.finite_result(chains, "the read-out"), clipped
+
+    def draw(self, generator):
+        """Read-outs (n_chains, d, k) from their exact law, converted, and how many saturated."""
+        return self._converted(self.problem.draw(self.readout, self.n_chains, generator), generator)
+
+    def walk(self, generator, workers):
+        """Read-outs (n_chains, d, k) of paths, converted, and how many saturated."""
+        problem = self.problem
+        if self.rounds_reads:
+            full_scale, _ = _read_range(problem)
+            return paths.converted_averages(
+                problem.operator, problem.origin, problem.drive, self.readout, self.device, full_scale, self.n_chains,
+                generator, workers,
+            )  # fmt: skip
+        modes = paths.mode_averages(
+            problem.operator.rates, problem.origin, problem.drive, self.readout, self.device.beta, self.n_chains,
+            generator, workers,
+        )  # fmt: skip
+        return self._converted(np.array([problem.operator.from_modes(chain) for chain in modes]), generator)
+
+    def _converted(self, chains, generator):
+        """Read noise and one rounding of what is read: of each chain with a range of its own."""
+        if self.device.read_noise:
+            sd = self.device.read_noise / np.sqrt(conversions(self.readout))
+            chains = chains + sd * generator.standard_normal(chains.shape)
+        if self.device.adc_bits is None:
+            return chains, 0
+        rounded, clipped = zip(*(self.device.adc.round(chain, generator) for chain in chains), strict=True)
+        return np.array(rounded), sum(clipped)
+
+    def stderr(self, chains, simulator, generator, shape):
+        """Standard error (or what computes it when asked) and its kind."""
+        if self.n_chains >= CHAINS_FOR_SCATTER and (self.problem.stderr_kind == "rms" or simulator == "path"):
+            return (chains.std(axis=0, ddof=1) / np.sqrt(self.n_chains)).reshape(shape), "chains"
+        probe = generator.spawn(1)[0]
+        full_scale = self.device.adc.range_of(chains) if self.device.adc_bits is not None else 0.0
+
+        def evaluate():
+            variance = self.problem.variance(self.readout, probe) + self._reading_variance(full_scale)
+            one_column = np.sqrt(variance / self.n_chains)
+            return np.repeat(one_column[:, None], self.problem.b.shape[1], axis=1).reshape(shape)
+
+        return evaluate, self.problem.stderr_kind
+
+    def _reading_variance(self, full_scale):
+        """What read noise and rounding add to the variance of each entry of one chain."""
+        device, n = self.device, conversions(self.readout)
+        noise = device.read_noise**2 / n
+        if not self.rounds_reads:
+            return noise + device.adc.error_variance(full_scale)
+        full_scale, sd = _read_range(self.problem)
+        return noise + device.adc.error_variance(full_scale) / n + device.adc.averaged_error_variance(full_scale, sd)
+
+    def caution(self, rtol: float, value: np.ndarray) -> float:
+        """Requested error over the error expected for this run, for a plan from bounds."""
+        variance = self.problem.variance(self.readout, np.random.default_rng(0)).sum()
+        return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))
+
+    def cost(self, value: np.ndarray, loaded: bool = False):
+        """Time and mean energies of the run; `loaded`: the matrix is on the device from an earlier run."""
+        readout, size = self.readout, self.problem.b.size
+        repeats = readout.n_reads if isinstance(readout, laws.IndependentReads) else 1
+        energies = self.problem.energies(readout.burn_in + self.span, value)
+        return self.device.cost(
+            self.problem.operator, runs=repeats * value.shape[1], burn_in=readout.burn_in, duration=self.span,
+            n_inputs=size, n_outputs=size * conversions(readout), n_chains=self.n_chains,
+            energies=[None if e is None else repeats * e for e in energies], loaded=loaded,
+        )  # fmt: skip
