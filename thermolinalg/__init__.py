@@ -5,6 +5,7 @@ from .device import Device
 from .errors import NoClosedLaw, NotConverged, NotEquilibrated, NotPositiveDefinite, QuantizationFloor
 from .inverse import inv
 from .linear import solve
+from .mitigation import RoundingEnsemble, expected_bias, mitigate, rounding_ensemble
 from .operators import Dense, Diagonal, Kronecker, Krylov, LowRank, as_operator
 from .paths import EulerPaths, euler_maruyama
 from .quantization import Quantizer
@@ -31,14 +32,18 @@ __all__ = [
     "QuantizationFloor",
     "Quantizer",
     "Round",
+    "RoundingEnsemble",
     "as_operator",
     "as_preconditioner",
     "autocorrelation_time",
     "batch_means",
     "effective_sample_size",
     "euler_maruyama",
+    "expected_bias",
     "inv",
+    "mitigate",
     "problems",
+    "rounding_ensemble",
     "solve",
     "time_average",
 ]
