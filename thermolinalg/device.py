@@ -178,8 +178,17 @@ class Device:
                 f"matrix_bits and mismatch act on stored entries, which {type(operator).__name__} has none of; "
                 "pass A.dense(), or a device with matrix_bits=None and mismatch=0"
             )
-        held, clipped["matrix"] = self._program_matrix(operator, rng)
+        held, clipped["matrix"] = self._held(operator, rng)
         return Programmed(held, b, clipped)
+
+    def _held(self, operator, rng):
+        """The programmed operator, kept with the given one where rounding is not random: it is factorised once."""
+        if self.rounding == "stochastic" and self.matrix_bits is not None:
+            return self._program_matrix(operator, rng)
+        sheet = (self.matrix_bits, self.matrix_range, self.mismatch, self.mismatch_seed)
+        if sheet not in operator.programmed:
+            operator.programmed[sheet] = self._program_matrix(operator, rng)
+        return operator.programmed[sheet]
 
     def _program_matrix(self, operator, rng):
         if isinstance(operator, Diagonal):

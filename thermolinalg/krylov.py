@@ -78,6 +78,7 @@ class Krylov:
         self.tol = _check.positive(tol, "tol")
         self.max_products = _check.count(max_products, "max_products", least=2)
         self.products = 0
+        self.programmed: dict = {}  # what devices hold in place of this operator (see `Modal.programmed`)
         if bounds is not None:
             low, high = (_check.positive(value, "bounds") for value in bounds)
             if low > high:

@@ -66,7 +66,6 @@ class Request:
             return self.reads(self.n_reads)
         budget = self._budget(problem, target, rhs) * n_chains / rhs.shape[1]
         beta, read_variance = problem.device.beta, problem.b.shape[0] * problem.device.read_noise**2
-        slowest = 1.0 / problem.operator.bounds[0]
         if self.read_spacing is None:
             if read_variance >= budget:
                 raise QuantizationFloor(f"rtol = {self.rtol:.3g} lies below the read noise of one conversion")
@@ -75,7 +74,7 @@ class Request:
                 thermal = problem.trace_at_most(lambda lam: laws.stationary_average_variance(lam, time))
                 return thermal / beta + read_variance
 
-            return laws.Integrator(np.inf, planning.solve_time(integrated, budget, slowest))
+            return laws.Integrator(np.inf, planning.solve_time(integrated, budget, 1.0 / problem.operator.bounds[1]))
 
         def averaged(n):
             thermal = problem.trace_at_most(lambda lam: laws.stationary_reads_variance(lam, n, self.read_spacing))

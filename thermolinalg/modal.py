@@ -1,6 +1,7 @@
 """`Modal`: operators with coordinates in which A is diagonal."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -35,6 +36,11 @@ class Modal:
 
     shape: tuple[int, int]
     rates: np.ndarray
+
+    @cached_property
+    def programmed(self) -> dict:
+        """What devices hold in place of this operator, by what their data sheets say of rounding and mismatch."""
+        return {}
 
     def to_modes(self, v: np.ndarray) -> np.ndarray:
         """Mode coordinates (m,) or (m, k) of v (d,) or (d, k)."""

@@ -126,27 +126,22 @@ def pair_variances(rates, n_reads, spacing) -> np.ndarray:
     return factor / np.multiply.outer(rates, rates)
 
 
-def solve_time(mean_square: Callable[[float], float], target: float, start: float) -> float:
-    """The averaging time at which a falling mean square error meets its target."""
-    if mean_square(start) > target:
-        low, high = start, 2.0 * start
-        while mean_square(high) > target:
-            low, high = high, 4.0 * high
-            if high > LONGEST:
-                raise ValueError("rtol asks for more averaging than can be planned; raise rtol or beta")
-    else:
-        low, high = start / 2.0, start
-        while mean_square(low) <= target:
-            low, high = low / 4.0, low
-            if low < 1.0 / LONGEST:
-                return low
+def solve_time(mean_square: Callable[[float], float], target: float, shortest: float) -> float:
+    """The averaging time, at least `shortest`, from which on a falling mean square error meets its target."""
+    if mean_square(shortest) <= target:
+        return shortest
+    low, high = shortest, 4.0 * shortest
+    while mean_square(high) > target:
+        low, high = high, 4.0 * high
+        if high > LONGEST:
+            raise ValueError("rtol asks for more averaging than can be planned; raise rtol or beta")
     exponent = brentq(lambda u: np.log(mean_square(np.exp(u)) / target), np.log(low), np.log(high), xtol=1e-6)
     return float(np.exp(exponent))
 
 
 def solve_count(mean_square: Callable[[float], float], target: float) -> int:
     """The fewest reads at which a falling mean square error (of a real number of reads) meets its target."""
-    return 1 if mean_square(1) <= target else int(np.ceil(solve_time(mean_square, target, 2.0)))
+    return 1 if mean_square(1) <= target else int(np.ceil(solve_time(mean_square, target, 1.0)))
 
 
 def noise_budget(rtol, scale: float, floor: float, beta: float, what: str) -> float:

@@ -1,0 +1,1 @@
+"""Numbers drawn from the library and about its rivals, as plain arrays and tidy tables."""
