@@ -80,15 +80,13 @@ def positive(value, name: str, unit: str = "", infinite: bool = False, zero: boo
 
 
 def count(value, name: str, least: int = 1) -> int:
-    """An integer not below `least`."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        if isinstance(value, Real) and float(value).is_integer():  # 1e4 is how people write ten thousand
-            value = int(float(value))
-        else:
-            raise ValueError(f"{name} must be an integer, got {value!r}")
+    """An integer not below `least`; 1e4 is taken for the ten thousand it is."""
+    whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
+    if not whole or isinstance(value, bool):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
+    return int(float(value)) if not isinstance(value, Integral) else int(value)
 
 
 def choice(value, name: str, known: Iterable[str]) -> str:

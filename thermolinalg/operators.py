@@ -179,17 +179,21 @@ class Dense(Modal):
 def _orthonormal_columns(U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Q, R with U = Q R and orthonormal Q (d, m), m the numerical rank, from Gram matrices (R need not be triangular).
 
-    One Gram matrix loses orthogonality as the square of the condition number of U; a second pass restores it.
+    Columns are scaled to unit length in the Gram matrix, so that short ones count. One Gram matrix loses orthogonality
+    as the square of the condition number of those columns; a second pass restores it.
     """
     Q, R = U, np.eye(U.shape[1])
     for _ in range(2):
-        gram, basis = scipy.linalg.eigh(Q.T @ Q, check_finite=False)
-        keep = gram > GRAM_FLOOR * gram[-1]
+        gram = Q.T @ Q
+        length = np.sqrt(np.diag(gram))
+        length[length == 0.0] = 1.0
+        values, basis = scipy.linalg.eigh(gram / np.outer(length, length), check_finite=False)
+        keep = values > GRAM_FLOOR * values[-1]
         if not keep.any():
             return U[:, :0], R[:0]
-        root = np.sqrt(gram[keep])
-        Q, R = Q @ (basis[:, keep] / root), (basis[:, keep] * root).T @ R
-        if gram[keep][0] > GRAM_SAFE * gram[-1]:
+        root = np.sqrt(values[keep])
+        Q, R = Q @ (basis[:, keep] / root / length[:, None]), (basis[:, keep] * root * length[:, None]).T @ R
+        if values[keep][0] > GRAM_SAFE * values[-1]:
             break
     return Q, R
 
@@ -218,8 +222,8 @@ class LowRank(Modal):
 
     Notes
     -----
-    Memory d r and time d r^2, once, by the (r, r) Gram matrix of the columns; directions in which the Gram matrix is
-    below 1e-13 of its largest eigenvalue are dropped.
+    Memory d r and time d r^2, once, by the (r, r) Gram matrix of the columns; directions in which that of
+    unit columns is below 1e-13 of its largest eigenvalue are dropped.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from .operators import as_operator
 
 MODE_TILE = 256  # modes that share a generator: part of the definition of the random stream
 BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
-COVARIANCE_ROWS = 1024  # reads that enter a covariance by one rank-k update
+READ_ROWS = 1024  # reads that are converted, or enter a covariance, at a time: part of the definition of a path
 CHAIN_TILE = 64  # Euler-Maruyama chains that share a generator
 INTEGRATOR_STEPS = 256  # steps of the path of an integrator; exact for any number
 
@@ -120,12 +120,11 @@ def _convert(rng, device: Device, reads, full_scale):
 def converted_averages(operator: Modal, x0, b, readout, device: Device, full_scale, n_chains, rng, workers):
     """Means (n_chains, d, k) of reads that are each converted on their own, and how many of them saturated."""
     d, k = operator.shape[0], b.shape[1]
-    rows = max(1, BLOCK // operator.rates.size)
 
     def chain(generator, task):
         total, clipped = np.zeros(d), 0
         start, drive = (np.ascontiguousarray(v[:, task % k]) for v in (x0, b))
-        for block in _read_blocks(generator, operator.rates, start, drive, readout, device.beta, rows):
+        for block in _read_blocks(generator, operator.rates, start, drive, readout, device.beta, READ_ROWS):
             reads, n = _convert(generator, device, operator.from_modes(block.T), full_scale)
             total += reads.sum(axis=1)
             clipped += n
@@ -148,7 +147,7 @@ def second_moments(operator: Modal, readout, device: Device, full_scale, convert
     def chain(generator, _):
         size = operator.shape[0] if converted else zero.size
         moment, products, clipped = np.zeros((size, size)), np.empty((size, size)), 0
-        blocks = _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, COVARIANCE_ROWS)
+        blocks = _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, READ_ROWS)
         for block in blocks:
             reads = block.T
             if converted:

@@ -6,6 +6,7 @@ from . import _check
 from .results import Estimate
 
 WINDOW = 5.0  # Sokal's rule: sum the autocorrelation up to lag WINDOW times the time it adds up to
+SHORTEST_WINDOW = 8  # ... and at least so far, for reads whose correlation changes its sign
 REGULAR = 1e-6  # relative spread of the time steps up to which reads count as equally spaced
 
 
@@ -20,8 +21,8 @@ def autocorrelation_time(xs) -> np.ndarray:
     Returns
     -------
     ndarray
-        One number for each series, at least 1 for series that never change; summed up to the smallest lag M with
-        M >= 5 tau(M) (Sokal's window).
+        One number for each series: summed up to the smallest lag M >= 8 with M >= 5 tau(M) (Sokal's window), 1 for a
+        series that never changes, and at least 1/n where reads are so anticorrelated that the sum says nothing.
 
     Raises
     ------
@@ -46,9 +47,9 @@ def autocorrelation_time(xs) -> np.ndarray:
     rho[0] = 1.0
     times = 2.0 * np.cumsum(rho, axis=0) - 1.0
     lags = np.arange(n).reshape((n,) + (1,) * (xs.ndim - 1))
-    enough = lags >= WINDOW * times
-    window = np.where(enough.any(axis=0), enough.argmax(axis=0), n - 1)
-    return np.take_along_axis(times, window[None], axis=0)[0]
+    enough = (lags >= WINDOW * times) & (lags >= SHORTEST_WINDOW)
+    window = np.where(enough.any(axis=0), enough.argmax(axis=0), n // 2)
+    return np.maximum(np.take_along_axis(times, window[None], axis=0)[0], 1.0 / n)
 
 
 def effective_sample_size(xs) -> np.ndarray:

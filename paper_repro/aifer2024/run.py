@@ -45,10 +45,10 @@ def _solve_error_of_size(d, settings, seed) -> pd.DataFrame:
     generators = [np.random.default_rng(child) for child in seeds]
     bs = [generator.standard_normal(d) for generator in generators]
     truths = list(timing.cholesky_solve(A, np.transpose(bs)).T.copy())
-    held = tl.Dense(DEVICE.matrix.round(A)[0])
+    operator = tl.Dense(A)
     rows = _digital_rows(A, bs[0], truths[0], settings)
-    rows += _device_rows(held, bs, truths, generators, settings.durations)
-    rows += _floor_rows(held, bs, truths)
+    rows += _device_rows(operator, bs, truths, generators, settings.durations)
+    rows += _floor_rows(DEVICE.program(operator, None, generators[0]).operator, bs, truths)
     table = pd.concat([pd.DataFrame(rows), _lead(pd.DataFrame(rows))], ignore_index=True)
     table.insert(0, "d", d)
     return table
@@ -66,28 +66,20 @@ def _digital_rows(A, b, truth, settings) -> list[dict]:
     return [*rows, {"series": "Cholesky", "seconds": timing.cholesky_seconds(A, b, repeats), "error": error}]
 
 
-def _device_rows(held, bs, truths, generators, durations) -> list[dict]:
+def _device_rows(operator, bs, truths, generators, durations) -> list[dict]:
     """The device and, at the same times, the theory sqrt(2 / (beta duration)) for a b of independent entries."""
-    d = held.shape[0]
-    load = DEVICE.load_seconds(d * d, d)
-    rows = [{"series": "load", "seconds": load, "error": np.nan}]
+    rows = []
     for duration in durations:
-        runs = [_run_held(held, b, duration, rng) for b, rng in zip(bs, generators, strict=True)]
+        runs = [
+            tl.solve(operator, b, duration=duration, device=DEVICE, rng=rng)
+            for b, rng in zip(bs, generators, strict=True)
+        ]
         errors = [relative_error(run.value, truth) for run, truth in zip(runs, truths, strict=True)]
-        seconds = float(np.median([run.cost.seconds - run.cost.load for run in runs])) + load
         low, median, high = np.quantile(errors, (0.1, 0.5, 0.9))
-        common = {"seconds": seconds, "duration": duration}
+        common = {"seconds": float(np.median([run.cost.seconds for run in runs])), "duration": duration}
         rows.append({"series": "device", "error": median, "low": low, "high": high} | common)
         rows.append({"series": "theory", "error": np.sqrt(2.0 / (DEVICE.beta * duration))} | common)
-    return rows
-
-
-def _run_held(held, b, duration, rng) -> tl.Estimate:
-    """A run on a matrix that was rounded before: one factorisation serves all runs.
-
-    The load time in its cost is that of an ideal matrix and has to be replaced.
-    """
-    return tl.solve(held, b, duration=duration, device=replace(DEVICE, matrix_bits=None), rng=rng)
+    return [{"series": "load", "seconds": runs[0].cost.load, "error": np.nan}, *rows]
 
 
 def _floor_rows(held, bs, truths) -> list[dict]:

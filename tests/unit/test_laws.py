@@ -153,7 +153,12 @@ def test_integrator_step_at_any_time():
 
 
 def test_energies_of_one_mode_against_quadrature():
-    for lam, x0, b, time in ((0.7, 0.0, 1.3, 2.0), (3.0, -2.0, 0.4, 0.1), (0.05, 1.5, 0.0, 40.0), (1e-3, 1.0, 1.0, 0.5)):
+    for lam, x0, b, time in (
+        (0.7, 0.0, 1.3, 2.0),
+        (3.0, -2.0, 0.4, 0.1),
+        (0.05, 1.5, 0.0, 40.0),
+        (1e-3, 1.0, 1.0, 0.5),
+    ):
         A, start, drive = np.array([[lam]]), np.array([x0]), np.array([b])
         joule, bath, _ = oracles.energies_by_integration(A, drive, start, 1e12, time)
         assert laws.driven_heat(lam, x0, b, time) == pytest.approx(joule, rel=1e-8)

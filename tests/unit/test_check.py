@@ -1,0 +1,123 @@
+"""The only validation of inputs, function by function."""
+
+import numpy as np
+import pytest
+
+from thermolinalg import _check
+
+
+def test_real_array_widens():
+    for value in ([1, 2], np.array([1, 2], dtype=np.uint8), np.array([1, 2], dtype=np.float16), (True, False)):
+        assert _check.real_array(value, "a").dtype == np.float64
+    array = np.ones(3)
+    assert _check.real_array(array, "a") is array
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1j], "a must be real, got dtype complex128"),
+        (["x"], "a must hold numbers, got dtype <U1"),
+        ([None], "a must hold numbers, got dtype object"),
+        ([[0.0, 1.0], [np.inf, np.nan]], r"a must be finite, got inf at index \(1, 0\)"),
+        (np.nan, r"a must be finite, got nan at index \(\)"),
+    ],
+)
+def test_real_array_refuses(value, message):
+    with pytest.raises(ValueError, match=message):
+        _check.real_array(value, "a")
+
+
+def test_vector():
+    assert _check.vector([1, 2], "v", 2).shape == (2,)
+    for value, size, message in (
+        ([], None, r"v must have shape \(d,\), got \(0,\)"),
+        ([[1.0]], None, r"v must have shape \(d,\), got \(1, 1\)"),
+        ([1.0], 2, r"v must have shape \(2,\), got \(1,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _check.vector(value, "v", size)
+
+
+def test_symmetric_allows_rounding_and_no_more():
+    A = np.array([[1.0, 0.1 + 0.2], [0.3, 1.0]])
+    assert _check.symmetric(A, "A") is A
+    with pytest.raises(ValueError, match=r"max \|A - A.T\| = 1e-10 \(largest entry 1\); pass \(A \+ A.T\) / 2"):
+        _check.symmetric(np.array([[1.0, 1e-10], [0.0, 1.0]]), "A")
+    assert _check.symmetric(np.zeros((2, 2)), "A").sum() == 0.0
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 513])
+def test_asymmetry_of_any_size(size, rng):
+    A = rng.standard_normal((size, size))
+    assert _check._asymmetry(A) == np.abs(A - A.T).max()
+
+
+def test_positive():
+    assert _check.positive(3, "p") == 3.0
+    assert _check.positive(np.float32(0.5), "p") == 0.5
+    assert _check.positive(np.int64(2), "p") == 2.0
+    assert _check.positive(np.inf, "p", infinite=True) == np.inf
+    assert _check.positive(0, "p", zero=True) == 0.0
+    for value, message in (
+        (0, "p must be positive and finite, got 0"),
+        (-1.5, "p must be positive and finite, got -1.5"),
+        (np.inf, "p must be positive and finite, got inf"),
+        (np.nan, "p must be positive and finite, got nan"),
+        (None, "p must be a number, got None"),
+        (True, "p must be a number, got True"),
+        ([1.0], r"p must be a number, got \[1.0\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _check.positive(value, "p")
+    with pytest.raises(ValueError, match="p must be non-negative and finite in volts, got -1"):
+        _check.positive(-1, "p", " in volts", zero=True)
+    with pytest.raises(ValueError, match="p must be positive, got nan"):
+        _check.positive(np.nan, "p", infinite=True)
+
+
+def test_count():
+    assert _check.count(1e4, "n") == 10_000
+    assert type(_check.count(np.int32(3), "n")) is int
+    assert _check.count(0, "n", least=0) == 0
+    for value, message in (
+        (0, "n must be at least 1, got 0"),
+        (2.5, "n must be an integer, got 2.5"),
+        (np.nan, "n must be an integer, got nan"),
+        (np.inf, "n must be an integer, got inf"),
+        ("3", "n must be an integer, got '3'"),
+        (True, "n must be an integer, got True"),
+        (None, "n must be an integer, got None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _check.count(value, "n")
+
+
+def test_choice():
+    assert _check.choice("b", "word", ("a", "b")) == "b"
+    for value in ("c", 1, None, ["a"]):
+        with pytest.raises(ValueError, match="word must be one of 'a', 'b', got"):
+            _check.choice(value, "word", ("a", "b"))
+
+
+def test_exactly_one():
+    assert _check.exactly_one(a=None, b=0) == "b"
+    with pytest.raises(ValueError, match="give exactly one of a, b; got none"):
+        _check.exactly_one(a=None, b=None)
+    with pytest.raises(ValueError, match="got a and b"):
+        _check.exactly_one(a=1, b=2)
+
+
+def test_finite_result():
+    array = np.ones(2)
+    assert _check.finite_result(array, "it") is array
+    with pytest.raises(FloatingPointError, match=r"it is not finite: .*rescale A and b"):
+        _check.finite_result(np.array([1.0, np.nan]), "it")
+
+
+def test_generator():
+    generator = np.random.default_rng(0)
+    assert _check.generator(generator) is generator
+    for value in ("x", -1, 1.5):
+        with pytest.raises(ValueError, match="rng must be None, an int, a SeedSequence or a Generator, got"):
+            _check.generator(value)

@@ -1,0 +1,256 @@
+"""Functions of a sparse matrix from products alone, against closed-form eigenvectors and dense algebra."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.fft
+import scipy.sparse
+from scipy.sparse.linalg import LinearOperator
+
+import thermolinalg as tl
+from tests import oracles
+from thermolinalg import laws
+
+
+def grid_laplacian(n):
+    """Five-point Laplacian with Dirichlet boundaries, assembled entry by entry."""
+    rows, columns, entries = [], [], []
+    for i in range(n):
+        for j in range(n):
+            for di, dj, value in ((0, 0, 4.0), (1, 0, -1.0), (-1, 0, -1.0), (0, 1, -1.0), (0, -1, -1.0)):
+                if 0 <= i + di < n and 0 <= j + dj < n:
+                    rows.append(i * n + j)
+                    columns.append((i + di) * n + j + dj)
+                    entries.append(value)
+    return scipy.sparse.csr_array((entries, (rows, columns)), shape=(n * n, n * n))
+
+
+def grid_function(f, n, v):
+    """f(A) v for that Laplacian: its eigenvectors are products of sines, so a fast sine transform diagonalises it."""
+    line = 2.0 - 2.0 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1))
+    modes = scipy.fft.dstn(v.reshape(n, n), type=1, norm="ortho")
+    return scipy.fft.idstn(f(line[:, None] + line[None, :]) * modes, type=1, norm="ortho").ravel()
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """10^4 unknowns, condition number 4134."""
+    return grid_laplacian(100)
+
+
+@pytest.mark.parametrize(
+    ("name", "f"),
+    [
+        ("inverse", lambda lam: 1.0 / lam),
+        ("inverse square root", lambda lam: lam**-0.5),
+        ("decay", lambda lam: np.exp(-2.0 * lam)),
+        ("response", laws.Integrator(5.0, 300.0).response),
+        ("noise", lambda lam: np.sqrt(laws.Integrator(5.0, 300.0).variance(lam))),
+    ],
+)
+def test_closed_form_eigenvectors_on_a_grid(grid, rng, name, f):
+    operator = tl.Krylov(grid, tol=1e-8)
+    v = rng.standard_normal(10_000)
+    exact = grid_function(f, 100, v)
+    assert np.linalg.norm(operator.function(f, v) - exact) < 1e-7 * np.linalg.norm(exact)
+
+
+def test_a_tighter_tolerance_costs_more_and_gives_more(grid, rng):
+    v = rng.standard_normal(10_000)
+    exact = grid_function(np.reciprocal, 100, v)
+    errors, products = [], []
+    for tol in (1e-2, 1e-5, 1e-9):
+        operator = tl.Krylov(grid, tol=tol)
+        before = operator.products
+        error = np.linalg.norm(operator.function(np.reciprocal, v) - exact) / np.linalg.norm(exact)
+        assert error < 10 * tol
+        errors.append(error)
+        products.append(operator.products - before)
+    assert errors == sorted(errors, reverse=True)
+    assert products == sorted(products)
+
+
+def counting(A):
+    """A as a LinearOperator that counts its products itself."""
+    count = [0]
+
+    def product(v):
+        count[0] += 1
+        return A @ v
+
+    return LinearOperator(A.shape, matvec=product, dtype=float), count
+
+
+def test_every_product_is_counted(rng):
+    A = oracles.random_spd(rng, 30, 50.0)
+    counted, count = counting(A)
+    operator = tl.Krylov(counted, tol=1e-8)
+    operator.function(np.sqrt, rng.standard_normal((30, 2)))
+    operator.quadratic_form(np.sqrt, rng.standard_normal(30))
+    operator.bounds  # noqa: B018
+    operator.dense()
+    operator.matvec(rng.standard_normal((30, 4)))
+    assert operator.products == count[0]
+
+
+def test_an_estimate_says_how_many_products_it_used(rng):
+    A = oracles.random_spd(rng, 30, 50.0)
+    counted, count = counting(A)
+    operator = tl.Krylov(counted)
+    before = count[0]
+    first = tl.solve(operator, np.ones(30), duration=100.0, rng=0)
+    assert first.products == count[0] - before > 0
+    before = count[0]
+    second = tl.solve(operator, np.ones(30), duration=100.0, rng=0)
+    assert second.products == count[0] - before > 0
+    assert tl.solve(A, np.ones(30), duration=100.0, rng=0).products is None
+
+
+def test_memory_is_a_few_vectors(grid, rng):
+    """Hundreds of steps, yet no basis: the operator keeps nothing but what it was given."""
+    operator, v = tl.Krylov(grid, tol=1e-10), rng.standard_normal(10_000)
+    before = operator.products
+    tracemalloc.start()
+    operator.function(np.reciprocal, v)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    steps = (operator.products - before) // 2
+    assert steps > 200
+    # the eigenvectors of the tridiagonal matrix are steps x steps, more than once; a basis would be steps x 10 000
+    assert peak < 20 * v.nbytes + 6 * 8 * steps**2 < steps * v.nbytes
+
+
+def test_quadratic_form(rng):
+    A, v = oracles.random_spd(rng, 25, 40.0), rng.standard_normal(25)
+    operator = tl.Krylov(scipy.sparse.csr_array(A), tol=1e-10)
+    exact = v @ oracles.function_of_matrix(np.sqrt, A) @ v
+    assert operator.quadratic_form(np.sqrt, v) == pytest.approx(exact, rel=1e-8)
+    with pytest.raises(ValueError, match=r"v must have shape \(25,\), got \(25, 2\)"):
+        operator.quadratic_form(np.sqrt, np.ones((25, 2)))
+
+
+def test_trace_with_error(rng):
+    """The error bar is honest: over 60 sets of probes the scores have the spread of Student's t."""
+    A = oracles.random_spd(rng, 20, 10.0)
+    operator = tl.Krylov(scipy.sparse.csr_array(A), tol=1e-10)
+    exact = np.trace(oracles.function_of_matrix(np.sqrt, A))
+    results = [operator.trace_with_error(np.sqrt, 16, rng) for _ in range(60)]
+    z = np.array([(trace - exact) / error for trace, error in results])
+    assert abs(z.mean()) < 5 * 1.08 / np.sqrt(60)
+    assert 0.7 < z.std() < 1.6
+    assert operator.trace(np.sqrt) == operator.trace_with_error(np.sqrt, 8)[0]
+
+
+@pytest.mark.parametrize("kappa", [1.0, 10.0, 1e4])
+def test_bounds_enclose_the_spectrum(rng, kappa):
+    for d in (1, 5, 60):
+        A = oracles.random_spd(rng, d, kappa)
+        low, high = tl.Krylov(scipy.sparse.csr_array(A)).bounds
+        values = np.linalg.eigvalsh(A)
+        assert low <= values[0] * (1 + 1e-9)
+        assert high >= values[-1] * (1 - 1e-9)
+
+
+def test_bounds_on_a_grid(grid):
+    low, high = tl.Krylov(grid).bounds
+    exact = 8.0 * np.sin(np.pi / 202) ** 2
+    assert 0.7 * exact < low <= exact
+    assert 8.0 - exact <= high < 1.1 * (8.0 - exact)
+
+
+def test_bounds_as_given():
+    operator = tl.Krylov(scipy.sparse.eye_array(4), bounds=(0.5, 2))
+    assert operator.bounds == (0.5, 2.0)
+    assert operator.products == 2  # the look at the symmetry
+
+
+def test_not_converged_says_how_far_it_got(grid, rng):
+    operator = tl.Krylov(grid, tol=1e-10, max_products=60)
+    with pytest.raises(tl.NotConverged, match=r"Lanczos reached a change of .* after 60 products, not tol = 1e-10"):
+        operator.function(np.reciprocal, rng.standard_normal(10_000))
+    assert operator.products <= 62 + 2
+
+
+def test_indefinite_matrices_are_found_out(rng):
+    A = oracles.random_spd(rng, 20, 10.0) - 0.4 * np.eye(20)
+    operator = tl.Krylov(scipy.sparse.csr_array(A))
+    with pytest.raises(tl.NotPositiveDefinite, match="A is not positive definite: Lanczos met the Ritz value -") as e:
+        operator.function(np.sqrt, np.ones(20))
+    assert np.linalg.eigvalsh(A)[0] - 1e-12 <= e.value.eigenvalue < 0
+    assert f"{e.value.eigenvalue:.6g}" in str(e.value)
+
+
+@pytest.mark.parametrize("size", [3, 8, 30])
+def test_singular_matrices_are_found_out(size):
+    """The Laplacian of a path with free ends has the null vector of ones."""
+    line = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(size, size)).tolil()
+    line[0, 0] = line[-1, -1] = 1.0
+    operator = tl.Krylov(scipy.sparse.csr_array(line))
+    with pytest.raises(tl.NotPositiveDefinite, match=r"eigenvalue|Ritz value"):
+        tl.solve(operator, np.arange(size) + 1.0, duration=10.0, rng=0)
+
+
+def test_columns_and_the_zero_vector(rng):
+    A = oracles.random_spd(rng, 10, 5.0)
+    operator = tl.Krylov(A, tol=1e-11)
+    v = np.column_stack((rng.standard_normal(10), np.zeros(10)))
+    result = operator.function(np.sqrt, v)
+    np.testing.assert_allclose(result[:, 0], oracles.function_of_matrix(np.sqrt, A) @ v[:, 0], atol=1e-9)
+    np.testing.assert_array_equal(result[:, 1], 0.0)
+
+
+def test_eigenvectors_end_the_iteration_at_once():
+    operator = tl.Krylov(scipy.sparse.diags_array([1.0, 2.0, 3.0, 4.0]))
+    before = operator.products
+    np.testing.assert_allclose(operator.function(np.sqrt, [0.0, 0.0, 0.0, 5.0]), [0, 0, 0, 10.0])
+    assert operator.products == before + 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tl.Krylov(scipy.sparse.csr_array(np.ones((2, 3)))), r"A must be square, got shape \(2, 3\)"),
+        (lambda: tl.Krylov(scipy.sparse.csr_array([[1.0, 1.0], [0.0, 1.0]])), r"A must be symmetric, but \|u\^T A v"),
+        (lambda: tl.Krylov(np.array([[1.0, 1.0], [0.0, 1.0]])), r"A must be symmetric, but max \|A - A.T\| = 1"),
+        (lambda: tl.Krylov(scipy.sparse.csr_array([[1.0, np.nan], [np.nan, 1.0]])), "A.data must be finite, got nan"),
+        (lambda: tl.Krylov(scipy.sparse.csr_array([[1.0j]])), "A.data must be real"),
+        (lambda: tl.Krylov(scipy.sparse.coo_array([[np.inf]])), "A.data must be finite, got inf"),
+        (lambda: tl.Krylov(LinearOperator((2, 2), matvec=lambda v: v * 1j, dtype=complex)), "A v must be real"),
+        (lambda: tl.Krylov(LinearOperator((2, 2), matvec=lambda v: v * np.nan, dtype=float)), "A v must be finite"),
+        (lambda: tl.Krylov(scipy.sparse.eye_array(2), bounds=(2, 1)), r"bounds must be \(low, high\) with low <= high"),
+        (lambda: tl.Krylov(scipy.sparse.eye_array(2), bounds=(0, 1)), "bounds must be positive and finite, got 0"),
+        (lambda: tl.Krylov(scipy.sparse.eye_array(2), tol=0), "tol must be positive"),
+        (lambda: tl.Krylov(scipy.sparse.eye_array(2), max_products=1), "max_products must be at least 2, got 1"),
+    ],
+)
+def test_bad_input(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_integer_matrices_give_floats():
+    operator = tl.Krylov(scipy.sparse.csr_array(np.diag([1, 4])))
+    result = operator.function(np.sqrt, [1, 1])
+    assert result.dtype == np.float64
+    np.testing.assert_allclose(result, [1.0, 2.0])
+
+
+def test_a_first_look_at_the_bounds_may_be_the_last():
+    """Two steps at most: nothing to compare with when the limit is reached."""
+    operator = tl.Krylov(scipy.sparse.diags_array(np.linspace(1.0, 2.0, 50)), max_products=2)
+    with pytest.raises(tl.NotConverged, match="change of inf after 2 products"):
+        operator.function(np.sqrt, np.ones(50))
+
+
+def test_every_sparse_format_is_taken(rng):
+    A = oracles.random_spd(rng, 6, 5.0)
+    exact = oracles.function_of_matrix(np.sqrt, A) @ np.ones(6)
+    for form in ("csr", "csc", "coo", "dia", "bsr", "lil", "dok"):
+        operator = tl.Krylov(scipy.sparse.csr_array(A).asformat(form), tol=1e-10)
+        np.testing.assert_allclose(operator.function(np.sqrt, np.ones(6)), exact, rtol=1e-8)
+
+
+def test_the_sparse_matrix_is_at_hand_only_where_there_is_one():
+    assert tl.Krylov(scipy.sparse.eye_array(2)).is_sparse
+    assert not tl.Krylov(LinearOperator((2, 2), matvec=lambda v: v, dtype=float)).is_sparse

@@ -1,0 +1,160 @@
+"""Standard errors of correlated reads, on series whose autocorrelation is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import thermolinalg as tl
+
+
+def ar1(rng, rho, n, shape=()):
+    """A stationary AR(1) series of unit variance; its autocorrelation time is (1 + rho) / (1 - rho)."""
+    x = np.empty((n, *shape))
+    x[0] = rng.standard_normal(shape)
+    noise = np.sqrt(1 - rho**2) * rng.standard_normal((n, *shape))
+    for k in range(1, n):
+        x[k] = rho * x[k - 1] + noise[k]
+    return x
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+def test_autocorrelation_time_of_ar1(rho, rng):
+    """Sokal's error of the estimate: sqrt(2 (2 M + 1) / n) relative, with a window M of about 5 tau."""
+    n, exact = 20_000, (1 + rho) / (1 - rho)
+    times = tl.autocorrelation_time(ar1(rng, rho, n, (8,)))
+    assert times.shape == (8,)
+    error = exact * np.sqrt(2 * (10 * exact + 1) / n)
+    assert (np.abs(times - exact) < 5 * error).all()
+    # truncation of an exponential at 5 tau leaves at most e^-5 of it
+    assert abs(times.mean() - exact) < 5 * error / np.sqrt(8) + 0.02 * exact
+
+
+def test_anticorrelated_reads_count_more_than_once(rng):
+    x = ar1(rng, -0.5, 20_000)
+    assert tl.autocorrelation_time(x) == pytest.approx(1 / 3, rel=0.15)
+    assert tl.effective_sample_size(x) > 2 * 20_000
+
+
+def test_effective_sample_size(rng):
+    x = ar1(rng, 0.6, 4000, (3,))
+    np.testing.assert_allclose(tl.effective_sample_size(x), 4000 / tl.autocorrelation_time(x))
+
+
+def test_a_constant_series_has_no_error():
+    assert tl.autocorrelation_time(np.ones(50)) == 1.0
+    estimate = tl.time_average(np.arange(50.0), np.ones(50))
+    assert estimate.value == 1.0
+    assert estimate.stderr == 0.0
+
+
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=12))
+def test_autocorrelation_time_of_any_series_is_positive(xs):
+    times = tl.autocorrelation_time(xs)
+    assert np.isfinite(times)
+    assert times > 0
+    assert np.isfinite(tl.time_average(np.arange(len(xs)), xs).stderr)
+
+
+def test_batch_means_by_hand(rng):
+    x = rng.standard_normal((23, 2))
+    means = np.array([x[3 * k : 3 * k + 3].mean(axis=0) for k in range(7)])
+    expected = np.sqrt(((means - means.mean(axis=0)) ** 2).sum(axis=0) / 6 / 7)
+    np.testing.assert_allclose(tl.batch_means(x, 7), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["autocorrelation", "batch means"])
+def test_error_bars_are_calibrated(method, rng):
+    """400 stationary series with the known mean 0: z-scores have standard deviation 1."""
+    xs = ar1(rng, 0.7, 4000, (400,))
+    estimate = tl.time_average(np.arange(4000.0), xs, method=method)
+    z = estimate.value / estimate.stderr
+    assert abs(z.mean()) < 4 / np.sqrt(400)
+    assert abs(z.std() - 1.0) < 0.15
+
+
+def test_shapes(rng):
+    times = np.arange(0.0, 40.0, 0.5)
+    for shape, value_shape, chains in (((80,), (), 1), ((80, 3), (3,), 1), ((5, 80, 3), (3,), 5)):
+        for method in ("autocorrelation", "batch means"):
+            estimate = tl.time_average(times, rng.standard_normal(shape), method=method, n_batches=8)
+            assert estimate.value.shape == estimate.stderr.shape == value_shape
+            assert estimate.n_chains == chains
+            assert estimate.duration == 40.0
+            assert estimate.read_spacing == 0.5
+            assert (estimate.n_reads, estimate.stderr_kind, estimate.simulator) == (80, method, "data")
+            assert str(estimate)
+
+
+def test_chains_are_averaged(rng):
+    xs, times = rng.standard_normal((4, 100, 2)), np.arange(100.0)
+    together = tl.time_average(times, xs)
+    apart = [tl.time_average(times, chain) for chain in xs]
+    np.testing.assert_allclose(together.value, xs.mean(axis=(0, 1)), atol=1e-14)
+    np.testing.assert_allclose(together.stderr, np.sqrt(sum(e.stderr**2 for e in apart)) / 4)
+
+
+def test_burn_in_leaves_out_the_first_reads(rng):
+    x = rng.standard_normal(100)
+    x[:20] += 1e6
+    estimate = tl.time_average(7.0 + 0.1 * np.arange(100), x, burn_in=1.95)
+    assert estimate.value == pytest.approx(x[20:].mean())
+    assert (estimate.n_reads, estimate.burn_in) == (80, 1.95)
+
+
+def test_uneven_times_by_trapezoids(rng):
+    """A straight line read at any times has its mid value as average."""
+    times = np.sort(rng.uniform(0.0, 10.0, 200))
+    estimate = tl.time_average(times, 2.0 * times + 1.0, method="batch means", n_batches=4)
+    assert estimate.value == pytest.approx(times[0] + times[-1] + 1.0)
+    assert estimate.read_spacing is None
+    # batches of a line: their means are equally spaced over the range
+    span = 2.0 * (times[-1] - times[0])
+    means = span * (np.arange(4) + 0.5) / 4
+    # 200 reads: the ends of the batches fall between reads, an error of second order in their distance
+    assert estimate.stderr == pytest.approx(means.std(ddof=1) / 2, rel=1e-3)
+
+
+def test_uneven_and_even_times_agree_where_both_apply(rng):
+    x = ar1(rng, 0.8, 6400, (30,))
+    even = tl.time_average(np.arange(6400.0), x, method="batch means")
+    times = np.arange(6400.0) + np.where(np.arange(6400) % 2, 1e-3, 0.0)
+    uneven = tl.time_average(times, x, method="batch means")
+    np.testing.assert_allclose(uneven.value, even.value, atol=5e-3)
+    np.testing.assert_allclose(uneven.stderr, even.stderr, rtol=0.05)
+
+
+def test_integers_and_lists_are_taken():
+    estimate = tl.time_average([0, 1, 2, 3], [1, 2, 1, 2])
+    assert estimate.value == 1.5
+    assert estimate.value.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tl.autocorrelation_time([1.0]), "xs must hold at least 2 reads along its first axis"),
+        (lambda: tl.autocorrelation_time(3.0), "xs must hold at least 2 reads"),
+        (lambda: tl.effective_sample_size([1.0, np.nan]), r"xs must be finite, got nan at index \(1,\)"),
+        (lambda: tl.batch_means(np.ones(10), 11), "batch_means needs at least n_batches = 11 reads, got 10"),
+        (lambda: tl.batch_means(np.ones(10), 1), "n_batches must be at least 2, got 1"),
+        (lambda: tl.time_average([0.0, 1.0], np.ones(3)), r"or \(chains, n, d\) with n = 2, got \(3,\)"),
+        (lambda: tl.time_average([0.0, 1.0], np.ones((2, 2, 2, 2))), "xs must have shape"),
+        (lambda: tl.time_average([0.0, 0.0], np.ones(2)), "times must be at least two, and increase"),
+        (lambda: tl.time_average([0.0], np.ones(1)), "times must be at least two"),
+        (lambda: tl.time_average([0.0, 1.0, 5.0], np.ones(3)), "times must be equally spaced"),
+        (lambda: tl.time_average([0.0, 1.0], np.ones(2), burn_in=0.5), "burn_in = 0.5 leaves 1 reads"),
+        (lambda: tl.time_average([0.0, 1.0], np.ones(2), burn_in=-1.0), "burn_in must be non-negative"),
+        (
+            lambda: tl.time_average([0.0, 1.0], np.ones(2), method="jackknife"),
+            "method must be one of 'autocorrelation'",
+        ),
+        (
+            lambda: tl.time_average([0.0, 1.0, 5.0], np.ones(3), method="batch means", n_batches=1),
+            "n_batches must be at least 2",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
