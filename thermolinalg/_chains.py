@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from . import _check
+
 
 def run_chains(function: Callable, rng: np.random.Generator, tasks: Sequence, workers: int | None) -> list:
     """Return ``[function(generator, task) for task in tasks]``, each with a generator of its own.
@@ -13,8 +15,9 @@ def run_chains(function: Callable, rng: np.random.Generator, tasks: Sequence, wo
     Generators are spawned in the main thread, one for each task, and results come back in the order of
     `tasks`, so neither the number of workers nor their timing can change a bit.
     """
+    workers = os.cpu_count() or 1 if workers is None else _check.count(workers, "workers")
+    workers = min(workers, len(tasks))
     generators = rng.spawn(len(tasks))
-    workers = min(workers or os.cpu_count() or 1, len(tasks))
     if workers == 1:
         return [function(g, task) for g, task in zip(generators, tasks, strict=True)]
     with ThreadPoolExecutor(workers) as pool:

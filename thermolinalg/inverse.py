@@ -141,17 +141,26 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, n
         gap = operator.function(np.reciprocal, identity) - target.function(np.reciprocal, identity)
         floor = float(np.linalg.norm(gap))
     budget = planning.noise_budget(request.rtol, float(scale), floor, device.beta, "A^-1") * n_chains
+    white = device.beta * (device.read_noise**2 + device.adc.error_variance(_read_range(operator, device)))
+    from_white = planning.white_mean_square(operator, white)
     if request.read_spacing is None:
-        noisy = 1.0 + device.beta * device.read_noise**2 * operator.bounds[1]
-        # exact for noise-free reads; read noise raises the covariance of a read by at most the factor `noisy`
-        mean_square = (operator.trace(np.reciprocal) ** 2 + inverse) * noisy**2
-        return request.reads(int(np.ceil(mean_square / budget)))
+        return request.reads(int(np.ceil((operator.trace(np.reciprocal) ** 2 + inverse + from_white) / budget)))
     spacing, rates = request.read_spacing, operator.eigenvalues
 
     def averaged(n):
-        return planning.inverse_mean_square(rates, n, spacing)
+        return planning.inverse_mean_square(rates, n, spacing) + from_white / n
 
     return request.reads(planning.solve_count(averaged, budget))
+
+
+def _read_range(operator: Modal, device: Device) -> float:
+    """Full scale of a converter for the stream of reads; 0 for an ideal one."""
+    if device.adc_bits is None:
+        return 0.0
+    if device.adc_range != "max":
+        return float(device.adc_range)
+    variance = operator.diagonal(np.reciprocal) / device.beta + device.read_noise**2
+    return float(READ_RANGE_SDS * np.sqrt(variance.max()))
 
 
 def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
@@ -159,7 +168,9 @@ def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
     if burn_in == "auto" and independent:
         t0 = planning.independent_inverse_burn_in(operator.bounds[0], readout.n_reads * n_chains)
     else:
-        t0 = planning.resolve_burn_in(burn_in, planning.inverse_transient(operator, readout, independent), "A^-1")
+        t0 = planning.resolve_burn_in(
+            burn_in, planning.inverse_transient(operator, readout, independent, n_chains), "A^-1"
+        )
     return replace(readout, burn_in=t0)
 
 
@@ -204,70 +215,73 @@ class _Run:
 
     def draw(self, generator) -> np.ndarray:
         """A Wishart matrix: mean of products of independent reads, times beta."""
-        n, noise = self.readout.n_reads * self.n_chains, self.device.beta * self.device.read_noise**2
-        if isinstance(self.operator, Dense) and self.equilibrated and noise == 0.0:
+        n = self.readout.n_reads * self.n_chains
+        if isinstance(self.operator, Dense) and self.equilibrated and self.white == 0.0:
             T = _wishart_factor(generator, self.operator.shape[0], n)
             factor = scipy.linalg.blas.dtrsm(1.0, self.operator.cholesky, T, lower=1, trans_a=1, overwrite_b=1)
         else:
             rates = self.operator.rates
             T = _wishart_factor(generator, rates.size, n)
             variance = 1.0 / rates if self.equilibrated else laws.Voltage(self.readout.burn_in).variance(rates)
-            factor = self.operator.from_modes(scale_rows(np.sqrt(variance + noise), T))
+            factor = self.operator.from_modes(scale_rows(np.sqrt(variance + self.white), T))
         moment = scipy.linalg.blas.dsyrk(1.0 / n, np.asfortranarray(factor), lower=1)
         moment += np.tril(moment, -1).T
-        return self._calibrated(moment, noise)
-
-    @staticmethod
-    def _calibrated(moment, known_variance):
-        if known_variance:
-            moment[np.diag_indices_from(moment)] -= known_variance
+        moment[np.diag_indices_from(moment)] -= self.white
         return moment
 
     def walk(self, generator, workers):
         """Mean of products along paths, its standard error with kind, and how many reads saturated."""
-        beta, convert = self.device.beta, not self.analog
-        full_scale = self._read_range() if convert and self.device.adc_bits is not None else None
+        beta, full_scale = self.device.beta, _read_range(self.operator, self.device)
         moments, clipped = paths.second_moments(
-            self.operator, self.readout, self.device, full_scale, convert, self.n_chains, generator, workers
+            self.operator, self.readout, self.device, full_scale, not self.analog, self.n_chains, generator, workers
         )
+        converted_variance = 0.0
         if self.analog:
-            moments, counts = zip(*(self._convert_once(generator, moment) for moment in moments), strict=True)
-            clipped = sum(counts)
-        known = 0.0
-        if convert:
-            rounding = 0.0 if full_scale is None else self.device.adc.error_variance(full_scale)
-            known = beta * (self.device.read_noise**2 + rounding)
-        value = self._calibrated(beta * sum(moments) / self.n_chains, known)
+            moments, counts, errors = zip(*(self._convert_once(generator, m) for m in moments), strict=True)
+            clipped, converted_variance = sum(counts), float(np.mean(errors))
+        value = beta * sum(moments) / self.n_chains
+        value[np.diag_indices_from(value)] -= self.white
         if self.n_chains >= CHAINS_FOR_SCATTER:
             scatter = beta * np.std(moments, axis=0, ddof=1) / np.sqrt(self.n_chains)
             return value, (scatter, "chains"), clipped
-        return value, (self.stderr, "law"), clipped
+
+        def stderr():
+            return np.sqrt(self.stderr() ** 2 + beta**2 * converted_variance / self.n_chains)
+
+        return value, (stderr, "law"), clipped
+
+    @property
+    def white(self) -> float:
+        """Variance that read noise and rounding add to every read, times beta; an integrator has no reads."""
+        if self.analog:
+            return 0.0
+        rounding = self.device.adc.error_variance(_read_range(self.operator, self.device))
+        return self.device.beta * (self.device.read_noise**2 + rounding)
 
     def _convert_once(self, generator, moment):
+        """An integrator's output with read noise, rounded; how many entries saturated; the variance that this adds."""
         if self.device.read_noise:
             noise = self.device.read_noise * generator.standard_normal(moment.shape)
             moment = moment + np.tril(noise) + np.tril(noise, -1).T
-        return self.device.adc.round(moment, generator)
-
-    def _read_range(self) -> float:
-        if self.device.adc_range != "max":
-            return float(self.device.adc_range)
-        variance = self.operator.diagonal(np.reciprocal) / self.device.beta + self.device.read_noise**2
-        return float(READ_RANGE_SDS * np.sqrt(variance.max()))
+        rounded, clipped = self.device.adc.round(moment, generator)
+        lower = np.tril(rounded)  # of a stochastic rounding: one for both halves
+        error = self.device.read_noise**2 + self.device.adc.error_variance(self.device.adc.range_of(moment))
+        return lower + np.tril(rounded, -1).T, clipped, error
 
     def stderr(self) -> np.ndarray:
         """Standard error (d, d) from the law of reads in equilibrium."""
-        beta, noise = self.device.beta, 0.0 if self.analog else self.device.read_noise**2
         operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
+        n, white = self.readout.n_reads, self.white
         if isinstance(self.readout, laws.IndependentReads):
-            covariance = operator.function(lambda lam: 1.0 / lam + beta * noise, np.eye(operator.shape[0]))
+            covariance = operator.function(lambda lam: 1.0 / lam + white, np.eye(operator.shape[0]))
             spread = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
-            return np.sqrt(spread / (self.readout.n_reads * self.n_chains))
-        variance = _correlated_variance(operator, self.readout.n_reads, self.readout.spacing)
-        if noise:
-            inverse = operator.diagonal(np.reciprocal)
-            reads = beta * noise * (np.add.outer(inverse, inverse) + beta * noise) / self.readout.n_reads
-            variance += reads + np.diag(np.diag(reads))
+            return np.sqrt(spread / (n * self.n_chains))
+        variance = _correlated_variance(operator, n, self.readout.spacing)
+        if white:
+            inverse = operator.function(np.reciprocal, np.eye(operator.shape[0]))
+            diagonal = np.diag(inverse)
+            from_white = white * (np.add.outer(diagonal, diagonal) + white)
+            variance += (from_white + np.diag(np.diag(2.0 * white * inverse + white**2))) / n
         return np.sqrt(variance / self.n_chains)
 
     def cost(self):

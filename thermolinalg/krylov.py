@@ -12,7 +12,7 @@ from . import _check
 from .errors import NotConverged, NotPositiveDefinite
 
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
-BOUNDS_TOLERANCE = 0.01  # relative change of the extreme Ritz values at which estimated bounds are accepted
+BOUNDS_TOLERANCE = 1e-3  # relative change of the lowest Ritz value at which estimated bounds are accepted
 BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz values lie inside the spectrum
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
 
@@ -67,7 +67,8 @@ class Krylov:
             if not scipy.sparse.issparse(A):
                 A = _check.symmetric(A, "A")
             else:
-                _check.real_array(A.data if hasattr(A, "data") else A.tocoo().data, "A.data")
+                A = scipy.sparse.csr_array(A)
+                _check.real_array(A.data, "A.data")
                 A = A.astype(np.float64)
         self._matrix = A
         self._product = aslinearoperator(A)
@@ -121,11 +122,12 @@ class Krylov:
         """Enclosure of the spectrum: as given, or the extreme Ritz values widened by 5 % of their size."""
         start = np.random.default_rng(1).standard_normal(self.shape[0])
 
-        def extremes(alpha, beta):
-            return scipy.linalg.eigvalsh_tridiagonal(alpha, beta)[[0, -1]]
+        def lowest(alpha, beta):
+            return scipy.linalg.eigvalsh_tridiagonal(alpha, beta, select="i", select_range=(0, 0))
 
-        (low, high), _ = self._lanczos(start, extremes, BOUNDS_TOLERANCE)
-        return float(low) * (1.0 - BOUNDS_MARGIN), float(high) * (1.0 + BOUNDS_MARGIN)
+        low, (alpha, beta) = self._lanczos(start, lowest, BOUNDS_TOLERANCE)  # the highest has converged long before
+        high = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta[: len(alpha) - 1])).max()
+        return float(low[0]) * (1.0 - BOUNDS_MARGIN), float(high) * (1.0 + BOUNDS_MARGIN)
 
     def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
         """f(A) v for v (d,) or (d, k), to the relative tolerance `tol`."""

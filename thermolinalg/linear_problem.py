@@ -56,8 +56,8 @@ class ModalProblem:
         """Norm of A^-1 b: here the norm itself."""
         return float(np.linalg.norm(self.drive / self.operator.rates[:, None]))
 
-    def transient(self, readout, read_variance: float) -> Transient:
-        """The transient of the read-out; `read_variance` is what reading adds to the variance of each entry."""
+    def transient(self, readout, read_variance: float, n_chains: int) -> Transient:
+        """The transient of the mean of n chains; reading adds `read_variance` to the variance of each entry."""
         rates, k = self.operator.rates, self.b.shape[1]
         distance = np.sqrt(np.sum((self.drive / rates[:, None] - self.origin) ** 2, axis=1))
 
@@ -66,7 +66,7 @@ class ModalProblem:
 
         def noise(t0):
             variance = self.operator.trace(replace(readout, burn_in=t0).variance) / self.device.beta
-            return float(np.sqrt(k * (variance + self.b.shape[0] * read_variance)))
+            return float(np.sqrt(k * (variance + self.b.shape[0] * read_variance) / n_chains))
 
         return Transient(bias, noise, self.answer_norm_at_least(), *self.operator.bounds)
 
@@ -118,8 +118,8 @@ class BoundedProblem:
         """A bound of the norm of A^-1 b."""
         return float(np.linalg.norm(self.b)) / self.operator.bounds[1]
 
-    def transient(self, readout, read_variance: float) -> Transient:
-        """The transient of the read-out: its bias is at most, its noise at least, as told."""
+    def transient(self, readout, read_variance: float, n_chains: int) -> Transient:
+        """The transient of the mean of n chains: its bias is at most, its noise at least, as told."""
         low, high = self.operator.bounds
         slow, fast = np.array([low]), np.array([high])
         extent = np.linalg.norm(self.b - self.operator.matvec(self.x0) if self.x0.any() else self.b) / low
@@ -129,7 +129,7 @@ class BoundedProblem:
 
         def noise(t0):
             variance = replace(readout, burn_in=t0).variance(fast)[0] / self.device.beta
-            return float(np.sqrt(self.b.size * (variance + read_variance)))
+            return float(np.sqrt(self.b.size * (variance + read_variance) / n_chains))
 
         return Transient(bias, noise, self.answer_norm_at_least(), low, high)
 

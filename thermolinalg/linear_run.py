@@ -125,7 +125,7 @@ class LinearRun:
     def settled(cls, problem, readout, burn_in, n_chains: int) -> "LinearRun":
         """The run with the burn-in that "auto" or a number stands for."""
         device = problem.device
-        transient = problem.transient(readout, device.read_noise**2 / conversions(readout))
+        transient = problem.transient(readout, device.read_noise**2 / conversions(readout), n_chains)
         readout = replace(readout, burn_in=planning.resolve_burn_in(burn_in, transient, "the average"))
         return cls(problem, readout, device, n_chains)
 

@@ -156,6 +156,7 @@ def second_moments(operator: Modal, readout, device: Device, full_scale, convert
             moment += np.matmul(reads, reads.T, out=products)
         if not converted:
             moment = operator.from_modes(np.ascontiguousarray(operator.from_modes(moment).T))
+            moment = (moment + moment.T) / 2.0
         return moment / readout.n_reads, clipped
 
     results = run_chains(chain, rng, range(n_chains), workers)

@@ -4,6 +4,7 @@ Everything here is knowledge of the simulator, not of an experimenter: with a he
 read-out is used, with bounds only a guaranteed one.
 """
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Transient:
     bias : callable
         Norm of the bias as a function of the burn-in; falls.
     noise : callable
-        Root mean square norm of the noise as a function of the burn-in; rises.
+        Root mean square norm of the noise of the result as a function of the burn-in; rises.
     scale : float
         Norm of the answer.
     slowest, fastest : float
@@ -52,10 +53,11 @@ class Transient:
         return max(start, self._time_until(BIAS_SHARE * self.noise(start)))
 
     def _time_until(self, target: float) -> float:
-        target = max(target, NEGLIGIBLE * self.scale)
-        if self.bias(0.0) <= target:
+        start = self.bias(0.0)
+        target = max(target, NEGLIGIBLE * max(self.scale, start))
+        if start <= target:
             return 0.0
-        high = np.log(self.bias(0.0) / target) / self.slowest
+        high = np.log(start / target) / self.slowest
         while self.bias(high) > target:  # rounding at the end of the bracket
             high *= 1.01
         low = 0.0
@@ -72,8 +74,16 @@ class Transient:
                 f"burn_in = {burn_in:.4g} RC is too short: what is left of the start biases {what} by {bias:.3g} "
                 f"(standard error {noise:.3g}); burn_in = {self.burn_in():.4g} RC is needed",
                 NotEquilibrated,
-                stacklevel=4,
+                stacklevel=_levels_to_caller(),
             )
+
+
+def _levels_to_caller() -> int:
+    """Stack levels from the function that asks up to the first frame outside this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__package__", "") == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
@@ -86,7 +96,7 @@ def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
     return burn_in
 
 
-def inverse_transient(operator, readout, independent: bool) -> Transient:
+def inverse_transient(operator, readout, independent: bool, n_chains: int) -> Transient:
     """The transient of ``inv`` (at beta = 1): the covariance on its way up from zero."""
     rates = operator.eigenvalues
     weight = 1.0 if independent else laws.Reads(0.0, readout.n_reads, readout.spacing).memory(2.0 * rates)
@@ -94,7 +104,8 @@ def inverse_transient(operator, readout, independent: bool) -> Transient:
     def bias(t0):
         return float(np.linalg.norm(np.exp(-2.0 * rates * t0) / rates * weight))
 
-    error = np.sqrt(inverse_mean_square(rates, readout.n_reads, None if independent else readout.spacing))
+    spacing = None if independent else readout.spacing
+    error = np.sqrt(inverse_mean_square(rates, readout.n_reads, spacing) / n_chains)
     low, high = operator.bounds
     return Transient(bias, lambda t0: error, float(np.linalg.norm(1.0 / rates)), 2.0 * low, 2.0 * high)
 
@@ -117,6 +128,12 @@ def inverse_mean_square(rates, n_reads, spacing) -> float:
         return float((inverse.sum() ** 2 + np.sum(inverse**2)) / n_reads)
     pairs = pair_variances(rates, n_reads, spacing)
     return float(pairs.sum() + np.trace(pairs))
+
+
+def white_mean_square(operator, white: float) -> float:
+    """n times what white noise of variance `white` in every read adds to that mean square error."""
+    d = operator.shape[0]
+    return white * (2.0 * d + 2.0) * operator.trace(np.reciprocal) + white**2 * d * (d + 1.0)
 
 
 def pair_variances(rates, n_reads, spacing) -> np.ndarray:

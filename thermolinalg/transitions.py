@@ -1,9 +1,9 @@
 """The exact law of ``dx = -A x dt + sqrt(D) dW`` over a step, for any stable A and positive semidefinite D.
 
-``x(t + h) = M x(t) + xi`` with ``M = e^{-A h}`` and ``xi ~ N(0, Q)``, ``Q = int_0^h e^{-A u} D e^{-A^T u} du``. A Taylor
-series over a short step and doublings ``Q(2 h) = Q + M Q M^T``, ``M(2 h) = M^2``: only sums of positive terms, so
-nothing cancels for short steps, and an infinite step gives the solution of ``A S + S A^T = D``. The symmetric part of A
-plays no part. All of it is differentiable: `transition_adjoint` runs the same ladder backwards.
+``x(t + h) = M x(t) + xi`` with ``M = e^{-A h}`` and ``xi ~ N(0, Q)``, ``Q = int_0^h e^{-A u} D e^{-A^T u} du``. A
+Taylor series over a short step and doublings ``Q(2 h) = Q + M Q M^T``, ``M(2 h) = M^2``: only sums of positive terms,
+so nothing cancels for short steps, and an infinite step gives the solution of ``A S + S A^T = D``. The symmetric part
+of A plays no part. All of it is differentiable: `transition_adjoint` runs the same ladder backwards.
 """
 
 import numpy as np
@@ -71,21 +71,28 @@ def psd_factor(Q: np.ndarray) -> np.ndarray:
 
 def _short_step(A: np.ndarray, h: float) -> tuple[float, float]:
     """The step of the series, and how many doublings lead from there to h."""
-    size = max(np.linalg.norm(A, 1), np.linalg.norm(A, np.inf))
+    size = float(max(np.linalg.norm(A, 1), np.linalg.norm(A, np.inf)))
     if np.isinf(h):
         return REACH / size, np.inf
     doublings = max(0, int(np.ceil(np.log2(size) + np.log2(h) - np.log2(REACH)))) if h else 0
     return float(np.ldexp(h, -doublings)), doublings
 
 
-def _series(A, D, step):
-    """Terms of M and of Q at a short step: ``(-A s)^j / j!`` and ``s^{j+1} / (j+1)! T^j(D)``, T(X) = -A X - X A^T."""
-    terms, parts = [np.eye(A.shape[0])], [step * D]
+def _powers(A, step):
+    """Terms of e^{-A step}."""
+    terms = [np.eye(A.shape[0])]
     for j in range(1, TERMS):
         terms.append(terms[-1] @ A * (-step / j))
+    return terms
+
+
+def _series(A, D, step):
+    """Terms of M and of Q at a short step: ``(-A s)^j / j!`` and ``s^{j+1} / (j+1)! T^j(D)``, T(X) = -A X - X A^T."""
+    parts = [step * D]
+    for j in range(1, TERMS):
         moved = A @ parts[-1] * (-step / (j + 1))
         parts.append(moved + moved.T)
-    return terms, parts
+    return _powers(A, step), parts
 
 
 def _climb(A, D, h):
@@ -110,6 +117,15 @@ def transition(A: np.ndarray, D: np.ndarray, h: float) -> tuple[np.ndarray, np.n
     return M, _check.finite_result(Q, "the transition covariance")
 
 
+def propagator(A: np.ndarray, h: float) -> np.ndarray:
+    """M = e^{-A h} alone."""
+    step, doublings = _short_step(A, h)
+    M = sum(_powers(A, step)[::-1])
+    for _ in range(int(doublings)):
+        M = M @ M
+    return M
+
+
 def stationary_covariance(A: np.ndarray, D: np.ndarray) -> np.ndarray:
     """S with A S + S A^T = D."""
     return transition(A, D, np.inf)[1]
@@ -132,9 +148,9 @@ def transition_adjoint(A, D, h, M_bar, Q_bar) -> tuple[np.ndarray, np.ndarray]:
 
 
 def averaging_kernel(A: np.ndarray, time: float) -> np.ndarray:
-    """K = int_0^time (time - u) e^{-A u} du, by the same ladder: K(2 t) = K + t J + M K with J = int_0^t e^{-A u} du."""
+    """K = int_0^time (time - u) e^{-A u} du, by the same ladder: K(2 t) = K + t J + M K, J = int_0^t e^{-A u} du."""
     step, doublings = _short_step(A, time)
-    terms = _series(A, np.zeros_like(A), step)[0]
+    terms = _powers(A, step)
     M = sum(terms[::-1])
     J = sum(term * (step / (j + 1)) for j, term in reversed(list(enumerate(terms))))
     K = sum(term * (step**2 / (j + 1) / (j + 2)) for j, term in reversed(list(enumerate(terms))))
@@ -147,9 +163,8 @@ def geometric_sum(M: np.ndarray, S: np.ndarray, n: float) -> np.ndarray:
     """Sum of M^k S M^kT over 0 <= k < n, by doubling; n may be infinite where M is stable."""
     total, power, block = np.zeros_like(S), np.eye(M.shape[0]), S  # power = M^(terms in total)
     while n > 0 and np.abs(M).max() > FORGOTTEN:
-        if np.isinf(n) or n % 2:
-            if not np.isinf(n):
-                total, power = total + power @ block @ power.T, power @ M
+        if not np.isinf(n) and n % 2:
+            total, power = total + power @ block @ power.T, power @ M
         block = block + M @ block @ M.T
         M, n = M @ M, n if np.isinf(n) else n // 2
     return total + power @ block @ power.T if n > 0 else total
@@ -159,7 +174,7 @@ def geometric_sum(M: np.ndarray, S: np.ndarray, n: float) -> np.ndarray:
 
 
 def recurrence(M: np.ndarray, noise: np.ndarray, x: np.ndarray | None = None) -> np.ndarray:
-    """All states (n, c, d) of x <- M x + noise[k] for c chains, left in `noise`; x (c, d) is the state before the first.
+    """All states (n, c, d) of x <- M x + noise[k] for c chains, left in `noise`; x (c, d) is the state before them.
 
     One chain is cut into pieces that are stepped side by side from zero; each then gets what the end of the piece
     before it becomes under M. That turns matrix-vector products into matrix products.
@@ -171,7 +186,7 @@ def recurrence(M: np.ndarray, noise: np.ndarray, x: np.ndarray | None = None) ->
     length = n // pieces
     body = noise[: pieces * length].reshape(pieces, length, chains, d)
     for k in range(1, length):
-        body[:, k] += body[:, k - 1] @ M.T
+        body[:, k] += _advance(M, body[:, k - 1])
     if pieces > 1:
         _join(M, body)
     for k in range(pieces * length, n):
@@ -186,5 +201,10 @@ def _join(M, body):
     for piece in range(1, body.shape[0]):
         carried[piece] = body[piece - 1, -1] + carried[piece - 1] @ whole.T
     for k in range(body.shape[1]):
-        carried = carried @ M.T
+        carried = _advance(M, carried)
         body[:, k] += carried
+
+
+def _advance(M, states):
+    """M x for states (pieces, c, d), as one matrix product."""
+    return (states.reshape(-1, states.shape[-1]) @ M.T).reshape(states.shape)

@@ -93,9 +93,9 @@ class Modes:
         if np.ndim(time) == 0 and np.isinf(time):
             return self.mass / self.lam
         short = self.fast * time <= SHORT
-        apart = ~self.oscillates & (2.0 * self.delta * time > 1.0)
+        apart = (self.slow < 0.5 * self.fast) & (self.slow * time < 1.0) & ~self.oscillates
         slow, fast = (np.where(apart, rate, 1.0) for rate in (self.slow, self.fast))
-        divided = time * (laws.phi1(slow * time) - laws.phi1(fast * time)) / np.where(apart, fast - slow, 1.0)
+        divided = time * (_phi1(slow * time) - _phi1(fast * time)) / np.where(apart, fast - slow, 1.0)
         settled = (1.0 - self.answers(time)[0]) * self.mass / self.lam
         return np.where(short, self._series(np.where(short, time, 0.0)), np.where(apart, divided, settled))
 
@@ -127,21 +127,23 @@ class Modes:
         """Covariance (2, 2, m) of (x, p) at beta = 1, `time` after a known state; `time` may be infinite."""
         if np.isinf(time):
             return self.equilibrium()
+        if time == 0.0:
+            return np.zeros((2, 2, self.lam.size))
         return self.stretch(time).noise[:2, :2]
 
     def stretch(self, time: float) -> "Stretch":
         """The joint law of (x, p, integral of x dt) over `time`, finite: from a short step by doublings."""
         doublings = max(0, int(np.ceil(np.log2(max(self.fast.max() * time / SHORT, 1e-300)))))
         step = time / 2.0**doublings
-        law = Stretch(self._matrix(step), self._push3(step), self._short_noise(step))
+        law = Stretch(self.matrix(step), self._push3(step), self._short_noise(step))
         law.push[2] = 0.5 * step**2 * self._mean_integral(step)
         for _ in range(doublings):
             law, step = law.then(law), 2.0 * step
-            law.matrix[:] = self._matrix(step)
+            law.matrix[:] = self.matrix(step)
             law.push[:2] = self.push(step)
         return law
 
-    def _matrix(self, time):
+    def matrix(self, time):
         """Mean of (x, p, int x) from (x, p, int x): (3, 3, m); the integral of f is g + 2 xi times that of g."""
         out = np.zeros((3, 3, self.lam.size))
         out[:2, :2], out[2, 2] = self.transition(time), 1.0
@@ -213,28 +215,23 @@ def reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
     return total
 
 
-@dataclass(frozen=True)
-class _Weights:
-    """What a read-out makes of the state at its start: weights of x and p, response to b, variance since."""
-
-    x: np.ndarray
-    p: np.ndarray
-    response: np.ndarray
-    variance: np.ndarray
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _ReadOut:
-    """The part that all read-outs share; subclasses say what they do after `burn_in` [RC]."""
+    """The part that all read-outs share; subclasses say what they do after `burn_in` [RC].
+
+    They do it by two methods: `_weights`, of x and p at the end of the burn-in, and `_since`, the response to b from
+    there on and the variance (beta = 1) that comes in.
+    """
 
     burn_in: float
-
-    # keyword fields of the subclasses
     mass: float
     friction: float
 
-    def _after(self, modes: Modes) -> _Weights:
-        raise NotImplementedError
+    def _weights(self, modes: Modes):
+        return np.ones_like(modes.lam), np.zeros_like(modes.lam)
+
+    def _since(self, modes: Modes):
+        return np.zeros_like(modes.lam), np.zeros_like(modes.lam)
 
     def _modes(self, lam) -> Modes:
         return Modes(lam, self.mass, self.friction)
@@ -243,31 +240,37 @@ class _ReadOut:
         """Weight of x0."""
         modes = self._modes(lam)
         f, g, _ = modes.answers(self.burn_in)
-        weights = self._after(modes)
-        return (weights.x * f - weights.p * modes.lam * g).reshape(np.shape(lam))
+        of_x, of_p = self._weights(modes)
+        return (of_x * f - of_p * modes.lam * g).reshape(np.shape(lam))
 
     def memory_bound(self, lam):
         """A bound of ``|memory|`` that only falls as the burn-in grows, where memory itself may oscillate."""
-        modes = self._modes(lam)
-        weights, t = self._after(modes), self.burn_in
+        modes, t = self._modes(lam), self.burn_in
+        of_x, of_p = self._weights(modes)
         later = np.maximum(t, 1.0 / modes.slow)
+        peak = later * np.exp(-modes.slow * later) if np.isfinite(t) else 0.0
         inverse = 1.0 / np.maximum(modes.delta * (2.0 - modes.oscillates), np.finfo(float).tiny)
-        g = np.minimum(inverse * np.exp(-modes.slow * t), later * np.exp(-modes.slow * later) if np.isfinite(t) else 0.0)
+        g = np.minimum(inverse * np.exp(-modes.slow * t), peak)
         f = np.where(modes.oscillates, np.exp(-modes.slow * t) + modes.xi * g, modes.answers(t)[0])
-        return (np.abs(weights.x) * f + np.abs(weights.p) * modes.lam * g).reshape(np.shape(lam))
+        return (np.abs(of_x) * f + np.abs(of_p) * modes.lam * g).reshape(np.shape(lam))
 
     def response(self, lam):
         """Weight of b."""
         modes = self._modes(lam)
-        weights, (x, p) = self._after(modes), modes.push(self.burn_in)
-        return (weights.x * x + weights.p * p + weights.response).reshape(np.shape(lam))
+        (of_x, of_p), (x, p) = self._weights(modes), modes.push(self.burn_in)
+        return (of_x * x + of_p * p + self._since(modes)[0]).reshape(np.shape(lam))
 
     def variance(self, lam):
         """Variance at beta = 1: what the state at burn_in brings, plus the noise since."""
         modes = self._modes(lam)
-        w, C = self._after(modes), modes.covariance(self.burn_in)
-        brought = w.x**2 * C[0, 0] + 2.0 * w.x * w.p * C[0, 1] + w.p**2 * C[1, 1]
-        return (brought + w.variance).reshape(np.shape(lam))
+        (of_x, of_p), C = self._weights(modes), modes.covariance(self.burn_in)
+        brought = of_x**2 * C[0, 0] + 2.0 * of_x * of_p * C[0, 1] + of_p**2 * C[1, 1]
+        return (brought + self._since(modes)[1]).reshape(np.shape(lam))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voltage(_ReadOut):
+    """The voltages at one time, `burn_in` [RC] after the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,22 +279,9 @@ class IndependentReads(_ReadOut):
 
     n_reads: int
 
-    def _after(self, modes):
-        zero = np.zeros_like(modes.lam)
-        return _Weights(zero + 1.0, zero, zero, zero)
-
     def variance(self, lam):
         """Variance at beta = 1."""
         return super().variance(lam) / self.n_reads
-
-
-@dataclass(frozen=True, kw_only=True)
-class Voltage(_ReadOut):
-    """The voltages at one time, `burn_in` [RC] after the start."""
-
-    def _after(self, modes):
-        zero = np.zeros_like(modes.lam)
-        return _Weights(zero + 1.0, zero, zero, zero)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,10 +290,12 @@ class Integrator(_ReadOut):
 
     duration: float
 
-    def _after(self, modes):
+    def _weights(self, modes):
+        return modes.matrix(self.duration)[2, :2] / self.duration
+
+    def _since(self, modes):
         law = modes.stretch(self.duration)
-        x, p = law.matrix[2, :2] / self.duration
-        return _Weights(x, p, law.push[2] / self.duration, law.noise[2, 2] / self.duration**2)
+        return law.push[2] / self.duration, law.noise[2, 2] / self.duration**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,10 +305,12 @@ class Reads(_ReadOut):
     n_reads: int
     spacing: float
 
-    def _after(self, modes):
+    def _weights(self, modes):
+        return reads_stretch(modes, self.n_reads, self.spacing).matrix[2, :2] / self.n_reads
+
+    def _since(self, modes):
         law = reads_stretch(modes, self.n_reads, self.spacing)
-        x, p = law.matrix[2, :2] / self.n_reads
-        return _Weights(x, p, law.push[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2)
+        return law.push[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2
 
 
 ReadOut = Voltage | IndependentReads | Integrator | Reads

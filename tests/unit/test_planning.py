@@ -107,7 +107,7 @@ def test_long_averages_of_an_inverse_follow_the_published_formula():
 def test_transient_of_an_inverse(spacing, rng):
     A = oracles.random_spd(rng, 4, 6.0)
     readout = laws.IndependentReads(np.inf, 8) if spacing is None else laws.Reads(np.inf, 8, spacing)
-    found = planning.inverse_transient(tl.Dense(A), readout, spacing is None)
+    found = planning.inverse_transient(tl.Dense(A), readout, spacing is None, 1)
     reads = [1.3] if spacing is None else [1.3 + spacing * k for k in range(8)]
     covariances = [oracles.voltage_law(A, np.zeros(4), np.zeros(4), 1.0, t)[1] for t in reads]
     assert found.bias(1.3) == pytest.approx(np.linalg.norm(sum(covariances) / len(reads) - np.linalg.inv(A)), rel=1e-8)

@@ -91,6 +91,7 @@ def test_integrator_agrees_with_many_digits(damping, burn_in):
     g = exponentials(lam, mass, friction)
     rise = [(c / mp.mpf(mass), a) for c, a in integral(g)]
     start = mp.mpf(burn_in)
+    phase = 4e-16 * laws.Modes([lam], mass, friction).fast[0] * (burn_in if damping < 1 else 0.0)  # its rounding
     for duration in (1e-8, 1e-3, 1.0, 50.0, 1e6):
         readout = laws.Integrator(burn_in=burn_in, duration=duration, mass=mass, friction=friction)
         tau = mp.mpf(duration)
@@ -100,8 +101,9 @@ def test_integrator_agrees_with_many_digits(damping, burn_in):
         before += product_integral(rise, rise, start)
         noise = 2 * mp.mpf(friction) / tau**2 * (before + product_integral(rise, rise, tau))
         scale = float(1 / mp.mpf(lam))
-        assert readout.response(lam) == pytest.approx(float(response), rel=3e-13, abs=1e-15 * scale * min(duration, 1))
-        phase = 4e-15 * laws.Modes([lam], mass, friction).fast[0] * (burn_in if damping < 1 else 0.0)
+        assert readout.response(lam) == pytest.approx(
+            float(response), rel=3e-13, abs=scale * (phase + 1e-15 * min(duration, 1))
+        )
         assert readout.memory(lam) == pytest.approx(float(1 - lam * response), abs=3e-13 + phase)
         assert readout.variance(lam) == pytest.approx(float(noise), rel=3e-13)
 
