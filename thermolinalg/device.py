@@ -1,9 +1,9 @@
 """The machine: its noise, its converters and their order, and what a run on it costs in time and energy."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 
 from . import _check
@@ -203,12 +203,7 @@ class Device:
             lower = scipy.sparse.coo_array((entries, (lower.row, lower.col)), shape=lower.shape)
             held = (lower + scipy.sparse.tril(lower, -1).T).tocsr()
             return Krylov(held, tol=operator.tol, max_products=operator.max_products), clipped
-        d = operator.shape[0]
-        rounded, clipped = self.matrix.round(operator.dense(), rng)
-        held = np.tril(rounded)
-        if self.mismatch:
-            held[np.tril_indices(d)] *= self._mismatch_factors(d * (d + 1) // 2)
-        held += np.tril(held, -1).T
+        held, clipped = self.program_array(operator.dense(), rng)
         machine = Dense(held)
         try:
             machine.cholesky  # noqa: B018  definiteness is decided here, at programming, not in the middle of a run
@@ -216,6 +211,14 @@ class Device:
             self._require_definite(operator, error.eigenvalue)
             raise
         return machine, clipped
+
+    def program_array(self, A: np.ndarray, rng: np.random.Generator | None = None) -> tuple[np.ndarray, int]:
+        """A symmetric array (d, d) after rounding and mismatch, and how many entries saturated."""
+        rounded, clipped = self.matrix.round(A, rng)
+        held = np.tril(rounded)
+        if self.mismatch:
+            held[np.tril_indices(len(A))] *= self._mismatch_factors(len(A) * (len(A) + 1) // 2)
+        return held + np.tril(held, -1).T, clipped
 
     def _mismatch_factors(self, size: int) -> np.ndarray:
         if self.mismatch == 0.0:
@@ -227,26 +230,28 @@ class Device:
         if eigenvalue > 0:
             return
         operator.bounds  # noqa: B018  a matrix that was indefinite before it was programmed says so itself
-        bits = self.bits_for_definiteness(operator.dense())
-        remedy = f"matrix_bits={bits} would do" if bits else "no word length helps: the mismatch alone is too large"
-        if self.matrix_bits is None:
-            remedy = "a smaller mismatch, or more damping on A, is needed"
+        bits = self.fewest_bits(operator.dense(), lambda held: held.cholesky is not None)
+        remedy = "no word length helps: a smaller mismatch, or more damping on A, is needed"
+        if bits is not None:
+            remedy = f"matrix_bits={bits} would do"
         raise NotPositiveDefinite(
             f"A as programmed (matrix_bits={self.matrix_bits}, mismatch={self.mismatch:g}) is not positive definite: "
             f"its smallest eigenvalue is {eigenvalue:.6g}, that of A itself {operator.bounds[0]:.6g}; {remedy}",
             float(eigenvalue),
         )
 
-    def bits_for_definiteness(self, A) -> int | None:
-        """Fewest bits from `matrix_bits` on that keep the rounded matrix (to nearest, no mismatch) definite."""
-        A = np.asarray(A, dtype=float)
-        for bits in range(self.matrix_bits or 1, MOST_BITS + 1):
-            rounded, _ = Quantizer(bits, self.matrix_range).round(A)
+    def fewest_bits(self, A: np.ndarray, good: Callable[[Dense], bool]) -> int | None:
+        """Fewest bits from `matrix_bits` on with which A, rounded to nearest on this device, is good; None if none is.
+
+        A matrix for which `good` raises `NotPositiveDefinite` is not.
+        """
+        for bits in range(self.matrix_bits or MOST_BITS, MOST_BITS + 1):
+            held, _ = replace(self, matrix_bits=bits, rounding="nearest").program_array(A)
             try:
-                scipy.linalg.cholesky(rounded, lower=True)
-            except np.linalg.LinAlgError:
+                if good(Dense(held)):
+                    return bits
+            except NotPositiveDefinite:
                 continue
-            return bits
         return None
 
     def _transfer_seconds(self, numbers: int, bits: int | None) -> float:

@@ -13,13 +13,12 @@ import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 
 from . import _check
-from .device import MOST_BITS, Device, device_of
+from .device import Device, device_of
 from .errors import NotConverged, NotPositiveDefinite
 from .krylov import Krylov
 from .linear_problem import linear_problem
 from .linear_run import SIMULATORS, LinearRun, Request
 from .operators import Dense, as_operator
-from .quantization import Quantizer
 from .results import Estimate, Round
 
 PROGRESS, PATIENCE = 0.9, 4  # a round must shrink the correction by this factor; so many may fail in a row
@@ -178,25 +177,15 @@ def as_preconditioner(
 
 def spectral_radius(target: Dense, programmed) -> float:
     """Spectral radius of (A_q - A) A_q^-1, by which the residual shrinks in a round without noise."""
+    programmed.cholesky  # noqa: B018  raises NotPositiveDefinite
     ratios = scipy.linalg.eigh(target.dense(), programmed.dense(), eigvals_only=True, check_finite=False)
     return float(np.abs(1.0 - ratios).max())
 
 
-def bits_for_refinement(A, device: Device) -> int | None:
-    """Fewest bits from the device's on with which refinement converges (rounding to nearest, no mismatch)."""
-    target = Dense(A)
-    for bits in range(device.matrix_bits or 1, MOST_BITS + 1):
-        rounded, _ = Quantizer(bits, device.matrix_range).round(target.dense())
-        try:
-            if spectral_radius(target, Dense(rounded)) < 1.0:
-                return bits
-        except np.linalg.LinAlgError:  # not definite
-            continue
-    return None
-
-
 def _remedy(target, device: Device) -> str:
-    bits = bits_for_refinement(target.dense(), device) if device.matrix_bits is not None else None
+    """The word length with which refinement converges, in words; nothing if there is none."""
+    A = Dense(target.dense())
+    bits = device.fewest_bits(A.dense(), lambda held: spectral_radius(A, held) < 1.0)
     return f"; refinement converges with matrix_bits={bits}" if bits else ""
 
 

@@ -201,7 +201,7 @@ def test_no_word_length_helps_a_range_that_is_too_small():
     A[0, 1] = A[1, 0] = -1.2
     assert definite(A)
     device = tl.Device(matrix_bits=8, matrix_range=0.5)
-    assert device.bits_for_definiteness(A) is None
+    assert device.fewest_bits(A, lambda held: held.cholesky is not None) is None
     with pytest.raises(tl.NotPositiveDefinite, match="no word length helps"):
         tl.solve(A, np.ones(3), duration=1.0, device=device)
 
