@@ -3,11 +3,14 @@
 from . import problems
 from .device import Device
 from .errors import NoClosedLaw, NotConverged, NotEquilibrated, NotPositiveDefinite, QuantizationFloor
+from .exponential import expm, expm_action, negexpm
 from .inverse import inv
 from .linear import solve
+from .lyapunov_equation import lyapunov
 from .mitigation import RoundingEnsemble, expected_bias, mitigate, rounding_ensemble
 from .operators import Dense, Diagonal, Kronecker, Krylov, LowRank, as_operator
 from .paths import EulerPaths, euler_maruyama
+from .processes import OrnsteinUhlenbeck
 from .quantization import Quantizer
 from .refinement import as_preconditioner
 from .results import Cost, Estimate, Round
@@ -29,6 +32,7 @@ __all__ = [
     "NotConverged",
     "NotEquilibrated",
     "NotPositiveDefinite",
+    "OrnsteinUhlenbeck",
     "QuantizationFloor",
     "Quantizer",
     "Round",
@@ -40,8 +44,12 @@ __all__ = [
     "effective_sample_size",
     "euler_maruyama",
     "expected_bias",
+    "expm",
+    "expm_action",
     "inv",
+    "lyapunov",
     "mitigate",
+    "negexpm",
     "problems",
     "rounding_ensemble",
     "solve",

@@ -193,13 +193,13 @@ class Device:
     def _program_matrix(self, operator, rng):
         if isinstance(operator, Diagonal):
             entries, clipped = self.matrix.round(operator.rates, rng)
-            held = entries * self._mismatch_factors(entries.size)
+            held = entries * self.mismatch_factors(entries.size)
             self._require_definite(operator, held.min())
             return Diagonal(held), clipped
         if isinstance(operator, Krylov):
             lower = scipy.sparse.tril(operator.sparse()).tocoo()
             entries, clipped = self.matrix.round(lower.data, rng)
-            entries = entries * self._mismatch_factors(entries.size)
+            entries = entries * self.mismatch_factors(entries.size)
             lower = scipy.sparse.coo_array((entries, (lower.row, lower.col)), shape=lower.shape)
             held = (lower + scipy.sparse.tril(lower, -1).T).tocsr()
             return Krylov(held, tol=operator.tol, max_products=operator.max_products), clipped
@@ -217,10 +217,10 @@ class Device:
         rounded, clipped = self.matrix.round(A, rng)
         held = np.tril(rounded)
         if self.mismatch:
-            held[np.tril_indices(len(A))] *= self._mismatch_factors(len(A) * (len(A) + 1) // 2)
+            held[np.tril_indices(len(A))] *= self.mismatch_factors(len(A) * (len(A) + 1) // 2)
         return held + np.tril(held, -1).T, clipped
 
-    def _mismatch_factors(self, size: int) -> np.ndarray:
+    def mismatch_factors(self, size: int) -> np.ndarray:
         if self.mismatch == 0.0:
             return np.ones(size)
         return 1.0 + self.mismatch * np.random.default_rng((self.mismatch_seed, size)).standard_normal(size)

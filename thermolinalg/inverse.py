@@ -174,7 +174,7 @@ def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
     return replace(readout, burn_in=t0)
 
 
-def _wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
+def wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
     """T (d, min(d, n)), lower triangular, with T T^T distributed as the sum of n products of white noise."""
     width = min(d, n)
     T = np.zeros((d, width), order="F")
@@ -217,11 +217,11 @@ class _Run:
         """A Wishart matrix: mean of products of independent reads, times beta."""
         n = self.readout.n_reads * self.n_chains
         if isinstance(self.operator, Dense) and self.equilibrated and self.white == 0.0:
-            T = _wishart_factor(generator, self.operator.shape[0], n)
+            T = wishart_factor(generator, self.operator.shape[0], n)
             factor = scipy.linalg.blas.dtrsm(1.0, self.operator.cholesky, T, lower=1, trans_a=1, overwrite_b=1)
         else:
             rates = self.operator.rates
-            T = _wishart_factor(generator, rates.size, n)
+            T = wishart_factor(generator, rates.size, n)
             variance = 1.0 / rates if self.equilibrated else laws.Voltage(self.readout.burn_in).variance(rates)
             factor = self.operator.from_modes(scale_rows(np.sqrt(variance + self.white), T))
         moment = scipy.linalg.blas.dsyrk(1.0 / n, np.asfortranarray(factor), lower=1)

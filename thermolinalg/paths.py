@@ -47,7 +47,7 @@ def _recurrence(rates, x0, b, readout, beta):
     return _steps(rates, b, readout.spacing, beta)
 
 
-def _blocks(n: int, width: int, rows: int | None = None) -> Iterator[np.ndarray]:
+def blocks(n: int, width: int, rows: int | None = None) -> Iterator[np.ndarray]:
     """Views of one buffer, `rows` x `width` at most, that together have n rows."""
     rows = rows or max(1, BLOCK // width)
     buffer = np.empty((min(rows, n), width)) if n else np.empty((0, width))
@@ -59,7 +59,7 @@ def _average_of_reads(rng, rates, x0, b, readout, beta):
     x = _first_state(rng, rates, x0, b, readout.burn_in, beta)
     total = x.copy()
     decay, push, kick = _recurrence(rates, x0, b, readout, beta)
-    for noise in _blocks(readout.n_reads - 1, rates.size):
+    for noise in blocks(readout.n_reads - 1, rates.size):
         rng.standard_normal(out=noise)
         ou.average_steps(decay, push, kick, noise, x, total)
     return total / readout.n_reads
@@ -72,7 +72,7 @@ def _average_of_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_ST
     kick, mixed, rest = (s / np.sqrt(beta) for s in laws.integrator_step(rates, step))
     gain, drift = laws.rise(rates, step), step**2 * laws.phi2(rates * step) * b
     integral = np.zeros_like(x)
-    for noise in _blocks(steps, 2 * rates.size):
+    for noise in blocks(steps, 2 * rates.size):
         rng.standard_normal(out=noise)
         pairs = noise.reshape(-1, 2, rates.size)
         ou.integral_steps(decay, push, kick, gain, drift, mixed, rest, pairs, x, integral)
@@ -99,7 +99,7 @@ def _read_blocks(rng, rates, x0, b, readout, beta, rows) -> Iterator[np.ndarray]
     """The reads of one path in mode coordinates, a block of rows at a time, in a buffer that is used again."""
     decay, push, kick = _recurrence(rates, x0, b, readout, beta)
     x = None
-    for block in _blocks(readout.n_reads, rates.size, rows):
+    for block in blocks(readout.n_reads, rates.size, rows):
         rng.standard_normal(out=block)
         if x is None:
             d0, p0, k0 = _steps(rates, b, readout.burn_in, beta)
@@ -110,7 +110,7 @@ def _read_blocks(rng, rates, x0, b, readout, beta, rows) -> Iterator[np.ndarray]
         yield block
 
 
-def _convert(rng, device: Device, reads, full_scale):
+def convert_reads(rng, device: Device, reads, full_scale):
     """Steps 4 and 5 of the device on a block of reads (any shape): read noise, then the converter."""
     if device.read_noise:
         reads = reads + device.read_noise * rng.standard_normal(reads.shape)
@@ -125,7 +125,7 @@ def converted_averages(operator: Modal, x0, b, readout, device: Device, full_sca
         total, clipped = np.zeros(d), 0
         start, drive = (np.ascontiguousarray(v[:, task % k]) for v in (x0, b))
         for block in _read_blocks(generator, operator.rates, start, drive, readout, device.beta, READ_ROWS):
-            reads, n = _convert(generator, device, operator.from_modes(block.T), full_scale)
+            reads, n = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
             total += reads.sum(axis=1)
             clipped += n
         return total / readout.n_reads, clipped
@@ -151,7 +151,7 @@ def second_moments(operator: Modal, readout, device: Device, full_scale, convert
         for block in blocks:
             reads = block.T
             if converted:
-                reads, n = _convert(generator, device, operator.from_modes(reads), full_scale)
+                reads, n = convert_reads(generator, device, operator.from_modes(reads), full_scale)
                 clipped += n
             moment += np.matmul(reads, reads.T, out=products)
         if not converted:
@@ -252,7 +252,7 @@ def euler_maruyama(
         x = start[chains].copy()
         total, unused = np.zeros_like(x), np.zeros_like(x)
         step = 0
-        for noise in _blocks(burn_in_steps + n_steps, x.size):
+        for noise in blocks(burn_in_steps + n_steps, x.size):
             generator.standard_normal(out=noise)
             for row in noise.reshape(-1, *x.shape):
                 product = np.ascontiguousarray(operator.matvec(x.T).T)

@@ -13,7 +13,7 @@ from . import _check
 
 REACH = 0.5  # norm of A times the short step; both series then end at machine precision after TERMS terms
 TERMS = 20
-FORGOTTEN = 1e-160  # size of M whose square is zero beside anything
+FORGOTTEN = 1e-60  # size below which M is zero beside anything; further squares would be slow subnormal numbers
 MOST_DOUBLINGS = 2000  # far beyond what float64 can tell from an unstable drift
 PARALLEL_CHAINS = 32  # chains from which one product a step keeps BLAS busy
 
@@ -103,10 +103,9 @@ def _climb(A, D, h):
     rungs = [(M, Q)]
     while len(rungs) <= min(doublings, MOST_DOUBLINGS):
         grown = M @ Q @ M.T
-        M, Q = M @ M, Q + (grown + grown.T) / 2.0
-        forgotten = np.abs(M).max() < FORGOTTEN
-        rungs.append((np.zeros_like(M) if forgotten else M, Q))
-        if forgotten:
+        M, Q = _squared(M), Q + (grown + grown.T) / 2.0
+        rungs.append((M, Q))
+        if not M.any():
             break
     return step, terms, parts, rungs
 
@@ -122,8 +121,14 @@ def propagator(A: np.ndarray, h: float) -> np.ndarray:
     step, doublings = _short_step(A, h)
     M = sum(_powers(A, step)[::-1])
     for _ in range(int(doublings)):
-        M = M @ M
+        M = _squared(M)
     return M
+
+
+def _squared(M):
+    """M^2, or zero where that is forgotten."""
+    M = M @ M
+    return M if np.abs(M).max() > FORGOTTEN else np.zeros_like(M)
 
 
 def stationary_covariance(A: np.ndarray, D: np.ndarray) -> np.ndarray:
@@ -155,18 +160,18 @@ def averaging_kernel(A: np.ndarray, time: float) -> np.ndarray:
     J = sum(term * (step / (j + 1)) for j, term in reversed(list(enumerate(terms))))
     K = sum(term * (step**2 / (j + 1) / (j + 2)) for j, term in reversed(list(enumerate(terms))))
     for _ in range(int(doublings)):
-        K, J, M, step = K + step * J + M @ K, J + M @ J, M @ M, 2.0 * step
+        K, J, M, step = K + step * J + M @ K, J + M @ J, _squared(M), 2.0 * step
     return K
 
 
 def geometric_sum(M: np.ndarray, S: np.ndarray, n: float) -> np.ndarray:
     """Sum of M^k S M^kT over 0 <= k < n, by doubling; n may be infinite where M is stable."""
     total, power, block = np.zeros_like(S), np.eye(M.shape[0]), S  # power = M^(terms in total)
-    while n > 0 and np.abs(M).max() > FORGOTTEN:
+    while n > 0 and M.any():
         if not np.isinf(n) and n % 2:
             total, power = total + power @ block @ power.T, power @ M
         block = block + M @ block @ M.T
-        M, n = M @ M, n if np.isinf(n) else n // 2
+        M, n = _squared(M), n if np.isinf(n) else n // 2
     return total + power @ block @ power.T if n > 0 else total
 
 

@@ -60,6 +60,14 @@ def test_columns_are_runs_of_their_own(kind, A, rng):
     assert np.unique(z).size == 18  # no column shares its noise
 
 
+@pytest.mark.parametrize("simulator", ["law", "path"])
+def test_columns_of_many_chains_do_not_get_mixed_up(simulator, A, rng):
+    b = rng.standard_normal((6, 3))
+    for options, _ in READOUTS.values():
+        quiet = tl.solve(A, b, beta=np.inf, n_chains=4, simulator=simulator, **options)
+        np.testing.assert_allclose(quiet.value, np.linalg.solve(A, b), rtol=1e-9)
+
+
 @pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
 def test_start(A, rng):
     """x0 like b, or one start for all columns."""

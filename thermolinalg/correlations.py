@@ -1,0 +1,319 @@
+"""Averages of products of reads, ``mean of x_{k+lag} x_k^T``, of a device with any stable drift.
+
+`lyapunov` is read from them at lag 0, the matrix exponentials at lag 1.
+
+Everything is at beta = 1, with time in units of the read spacing, unless a name says otherwise.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+
+from . import _check, planning
+from ._chains import run_chains
+from .device import READ_RANGE_SDS, Device
+from .errors import NoClosedLaw
+from .inverse import wishart_factor
+from .linear_run import CHAINS_FOR_SCATTER
+from .moments import moment_variance
+from .paths import blocks, convert_reads
+from .planning import Transient
+from .processes import OrnsteinUhlenbeck
+from .results import Estimate
+from .transitions import geometric_sum, psd_factor, recurrence
+
+ROWS = 1024  # reads that enter an average by one product; part of the definition of the path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Correlator:
+    """A linear device, its reads, and the products of them that are averaged.
+
+    Attributes
+    ----------
+    process : OrnsteinUhlenbeck
+        The device, with time in units of `spacing`.
+    step : ((d, d) ndarray, (d, d) ndarray)
+        Its transition over one spacing.
+    spacing : float
+        RC times between reads (or between the two reads of a pair).
+    lag : int
+        0 or 1 spacings between the factors of a product.
+    n_products : int
+        Products averaged by one chain.
+    independent : bool
+        Whether each product has a start of its own, or all come from one trajectory.
+    converted : bool
+        Whether every read goes through read noise and converter; else the average does, once.
+    V : (d, k) ndarray or None
+        Vectors that the average is applied to; None: all of it.
+    burn_in : float
+        RC times before the first read, from x = 0; infinite: from equilibrium.
+    """
+
+    process: OrnsteinUhlenbeck
+    step: tuple[np.ndarray, np.ndarray]
+    spacing: float
+    lag: int
+    n_products: int
+    independent: bool
+    device: Device
+    converted: bool = True
+    n_chains: int = 1
+    V: np.ndarray | None = None
+    burn_in: float = np.inf
+
+    # What is known beforehand ------------------------------------------------------------------------------------
+
+    @property
+    def stationary(self) -> np.ndarray:
+        """Covariance of the state in equilibrium."""
+        return self.process.stationary()[1]
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """Covariance of the first read."""
+        return self.stationary if np.isinf(self.burn_in) else self.process.covariance(self.burn_in / self.spacing)
+
+    @property
+    def read_variance(self) -> float:
+        """What read noise and rounding add to the variance of a read, in the units of beta = 1."""
+        if not self.converted:
+            return 0.0
+        rounding = 0.0 if self.device.adc_bits is None else self.device.adc.error_variance(self._full_scale())
+        return self.device.beta * (self.device.read_noise**2 + rounding)
+
+    def _full_scale(self) -> float:
+        if self.device.adc_range != "max":
+            return float(self.device.adc_range)
+        variance = np.diag(self.stationary).max() / self.device.beta + self.device.read_noise**2
+        return float(READ_RANGE_SDS * np.sqrt(variance))
+
+    def answer(self) -> np.ndarray:
+        """The limit of the average: ``M^lag S``, or that times V."""
+        C = self.step[0] @ self.stationary if self.lag else self.stationary
+        return C if self.V is None else C @ self.V
+
+    def variance(self) -> np.ndarray:
+        """Variance of each entry of the average of reads in equilibrium, all chains together."""
+        noise = self.read_variance
+        if self.independent:
+            M, Q = self.step
+            x = self.first + noise * np.eye(len(M))
+            y, yx = (M @ self.first @ M.T + Q + noise * np.eye(len(M)), M @ self.first) if self.lag else (x, x)
+            spread = _product_variance(x, y, yx, self.V) / self.n_products
+        else:
+            spread = moment_variance(self.process.drift, self.stationary, self.n_products, self.lag, self.V, noise)
+        return spread / self.n_chains
+
+    def mean_square_of_one(self) -> float:
+        """n times the mean square error (Frobenius) of the average of n products, n large."""
+        if self.independent:
+            return float(self.variance().sum()) * self.n_products * self.n_chains
+        return float(
+            moment_variance(self.process.drift, self.stationary, np.inf, self.lag, self.V, self.read_variance).sum()
+        )
+
+    def transient(self) -> Transient:
+        """How the start at x = 0 biases the average."""
+        M, S = self.step[0], self.stationary
+        missing = S if self.independent else geometric_sum(M, S, self.n_products) / self.n_products
+
+        def bias(t0):
+            memory = self.process.propagator(t0 / self.spacing)
+            gap = memory @ missing @ memory.T
+            gap = M @ gap if self.lag else gap
+            return float(np.linalg.norm(gap if self.V is None else gap @ self.V))
+
+        error = float(np.sqrt(self.variance().sum()))
+        rates = self.process.eigenvalues.real / self.spacing
+        scale = float(np.linalg.norm(self.answer()))
+        return Transient(bias, lambda t0: error, scale, 2.0 * rates.min(), 2.0 * rates.max())
+
+    def settled(self, burn_in, what: str) -> "Correlator":
+        """The same with the burn-in that "auto", "stationary" or a number stands for."""
+        if isinstance(burn_in, str):
+            _check.choice(burn_in, "burn_in (or a number)", ("auto", "stationary"))
+            return self if burn_in == "stationary" else replace(self, burn_in=float(self.transient().burn_in()))
+        return replace(self, burn_in=planning.resolve_burn_in(burn_in, self.transient(), what))
+
+    def choose(self, simulator: str) -> str:
+        """The simulator that "auto" stands for, or the one asked for if it can serve."""
+        has_law = self.independent and self.device.adc_bits is None and self.converted
+        if simulator == "law" and not has_law:
+            what = "rounded reads (adc_bits)" if self.independent else "correlated reads (duration or read_spacing)"
+            raise NoClosedLaw(f'the average of products of {what} has no closed law; use simulator="path"')
+        return ("law" if has_law else "path") if simulator == "auto" else simulator
+
+    def estimate(
+        self, simulator: str, rng: np.random.Generator, workers, clipped: dict, kind=Estimate, scale=1.0, **extra
+    ):
+        """Run the device; the answer is the average times `scale`."""
+        chosen = self.choose(simulator)
+        if chosen == "law":
+            value, (stderr, source), saturated = self.draw(rng), (self.stderr, "law"), 0
+        else:
+            value, (stderr, source), saturated = self.walk(rng, workers)
+        return kind(
+            value=_check.finite_result(scale * value, "the average"), stderr_kind=source,
+            stderr_source=(lambda: scale * stderr()) if callable(stderr) else scale * stderr,
+            burn_in=0.0 if np.isinf(self.burn_in) else self.burn_in, duration=self.span, n_reads=self.n_products,
+            read_spacing=None if self.independent else self.spacing, n_chains=self.n_chains, simulator=chosen,
+            device=self.device, cost=self._cost(), clipped=clipped | {"adc": saturated}, **extra,
+        )  # fmt: skip
+
+    @property
+    def span(self) -> float:
+        """Averaging time of one run [RC]."""
+        return self.spacing * (self.lag if self.independent else self.n_products)
+
+    def _cost(self):
+        """Time of the run; no current is driven, and the heat of a device out of detailed balance is not given."""
+        d, n = self.process.dimension, self.n_products
+        reads = n * (1 + self.lag) if self.independent else n + self.lag
+        return self.device.cost(
+            self.process.drift, runs=n if self.independent else 1, n_inputs=d * (d + 1) // 2,
+            burn_in=0.0 if np.isinf(self.burn_in) else self.burn_in, duration=self.span,
+            n_outputs=d * reads if self.converted else d * (d + 1) // 2, n_chains=self.n_chains,
+            energies=(0.0, None, None),
+        )  # fmt: skip
+
+    # What the device puts out ----------------------------------------------------------------------------------------
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """The average over independent starts, all chains together, from its law: a block of a Wishart matrix."""
+        n, (M, Q), variance = self.n_products * self.n_chains, self.step, self.read_variance
+        d = M.shape[0]
+        x = self.first + variance * np.eye(d)
+        factor = psd_factor(x) @ wishart_factor(rng, d, n)
+        moment = factor @ factor.T / n
+        if self.lag:
+            yx = M @ self.first
+            gain = scipy.linalg.lstsq(x, yx.T)[0].T  # of the later read on the one before: M, less for noisy reads
+            rest = M @ self.first @ M.T + Q + variance * np.eye(d) - gain @ yx.T
+            fresh = psd_factor((rest + rest.T) / 2.0) @ rng.standard_normal((d, factor.shape[1]))
+            moment = gain @ moment + fresh @ factor.T / n
+        else:
+            moment = (moment + moment.T) / 2.0
+        return self._calibrated(moment if self.V is None else moment @ self.V)
+
+    def walk(self, rng: np.random.Generator, workers: int | None):
+        """The average along paths, its standard error with kind, and how many reads saturated."""
+        first = psd_factor(self.first)
+        kick = psd_factor(self.step[1])
+        results = run_chains(lambda g, _: self._chain(g, first, kick), rng, range(self.n_chains), workers)
+        moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
+        value = self._calibrated(sum(moments) / self.n_chains)
+        if self.n_chains >= CHAINS_FOR_SCATTER:
+            return value, (np.std(moments, axis=0, ddof=1) / np.sqrt(self.n_chains), "chains"), clipped
+        return value, (self.stderr, "law"), clipped
+
+    def stderr(self) -> np.ndarray:
+        """Standard error of each entry from the law of reads in equilibrium."""
+        return np.sqrt(self.variance())
+
+    def _calibrated(self, moment):
+        """Less the variance that reading adds, which the host knows."""
+        if self.lag == 0 and self.read_variance:
+            moment[np.diag_indices_from(moment)] -= self.read_variance
+        return moment
+
+    def _chain(self, rng, first, kick):
+        d = self.process.dimension
+        total = np.zeros((d, d if self.V is None else self.V.shape[1]))
+        clipped = 0
+        source = self._pairs if self.independent else self._successive
+        for later, earlier, saturated in source(rng, first, kick):
+            total += later.T @ (earlier if self.V is None else earlier @ self.V)
+            clipped += saturated
+        total /= self.n_products
+        if self.lag == 0 and self.V is None:
+            total = (total + total.T) / 2.0
+        if not self.converted:
+            return self._convert_once(rng, total)
+        return total, clipped
+
+    def _convert_once(self, rng, moment):
+        """Read noise and rounding of an analog average, in volt^2: symmetric, as the average is."""
+        moment = moment / self.device.beta
+        if self.device.read_noise:
+            noise = self.device.read_noise * rng.standard_normal(moment.shape)
+            moment = moment + np.tril(noise) + np.tril(noise, -1).T
+        moment, clipped = self.device.adc.round(moment, rng)
+        return moment * self.device.beta, clipped
+
+    def _read(self, rng, states) -> tuple[np.ndarray, int]:
+        """States as the host sees them."""
+        if not self.converted or (self.device.adc_bits is None and self.device.read_noise == 0):
+            return states, 0
+        full_scale = self._full_scale() if self.device.adc_bits is not None else None
+        volts = np.sqrt(self.device.beta)
+        reads, clipped = convert_reads(rng, self.device, states / volts, full_scale)
+        return reads * volts, clipped
+
+    def _pairs(self, rng, first, kick):
+        """Blocks of later and earlier reads, every pair with a start of its own."""
+        for noise in blocks(self.n_products, self.process.dimension, ROWS):
+            rng.standard_normal(out=noise)
+            states = noise @ first.T
+            earlier, clipped = self._read(rng, states)
+            later = earlier
+            if self.lag:
+                states = states @ self.step[0].T + rng.standard_normal(noise.shape) @ kick.T
+                later, more = self._read(rng, states)
+                clipped += more
+            yield later, earlier, clipped
+
+    def _successive(self, rng, first, kick):
+        """Blocks of later and earlier reads of one trajectory."""
+        state: np.ndarray | None = None
+        last = np.empty((0, self.process.dimension))
+        for noise in blocks(self.n_products + self.lag, self.process.dimension, ROWS):
+            rng.standard_normal(out=noise)
+            start = first @ noise[0] if state is None else None
+            noise[:] = noise @ kick.T
+            if start is not None:
+                noise[0] = start
+            recurrence(self.step[0], noise[:, None], state)
+            state = noise[-1:].copy()
+            reads, clipped = self._read(rng, noise)
+            if self.lag:
+                reads = np.concatenate((last, reads))
+                yield reads[1:], reads[:-1], clipped
+                last = reads[-1:].copy()
+            else:
+                yield reads, reads, clipped
+
+
+def _product_variance(x, y, yx, V) -> np.ndarray:
+    """Variance of the entries of y x^T V for jointly normal y and x of zero mean."""
+    if V is None:
+        return np.outer(np.diag(y), np.diag(x)) + yx**2
+    return np.outer(np.diag(y), np.einsum("aj,ab,bj->j", V, x, V)) + (yx @ V) ** 2
+
+
+def programmed(device: Device, matrix: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """A general matrix as the device holds it (rounding, then mismatch of every entry), and what saturated."""
+    if device.matrix_bits is None and device.mismatch == 0.0:
+        return matrix, 0
+    if np.array_equal(matrix, matrix.T):  # one programmed value for both entries of a pair
+        lower = np.tril_indices(len(matrix))
+        entries, clipped = device.matrix.round(matrix[lower], rng)
+        held = np.zeros_like(matrix)
+        held[lower] = entries * device.mismatch_factors(entries.size)
+        return held + np.tril(held, -1).T, clipped
+    entries, clipped = device.matrix.round(matrix, rng)
+    return entries * device.mismatch_factors(matrix.size).reshape(matrix.shape), clipped
+
+
+def programmed_noise(device: Device, noise: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """A noise covariance as the converters of the inputs set it."""
+    if device.dac_bits is None:
+        return noise, 0
+    lower = np.tril_indices(len(noise))
+    entries, clipped = device.dac.round(noise[lower], rng)
+    held = np.zeros_like(noise)
+    held[lower] = entries
+    return held + np.tril(held, -1).T, clipped

@@ -1,0 +1,318 @@
+"""`OrnsteinUhlenbeck`: linear stochastic dynamics of any stable drift and any noise, exact at any times."""
+
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+
+from . import _check, calibration, laws, transitions
+from .kernels import ou
+
+COMMUTES = 1e-12  # relative size of what is left off the diagonal by which two matrices count as jointly diagonal
+MIXING = 0.6180339887498949  # A + MIXING D has the eigenvectors of both where they commute, but for accidents
+
+
+class OrnsteinUhlenbeck:
+    """The process ``dx = -A (x - m) dt + sqrt(D) dW``, for any stable drift A and any noise covariance D.
+
+    A need not be symmetric, nor commute with D, nor D be regular. The state after a step h is ``m + M (x - m) + xi``
+    with ``M = e^{-A h}`` and ``xi ~ N(0, Q)``, ``Q = int_0^h e^{-A u} D e^{-A^T u} du`` worked out without
+    cancellation for any h; samples at any times have the exact law of the process.
+
+    Parameters
+    ----------
+    drift : (d, d) array_like
+        A, in 1/RC: all its eigenvalues have a positive real part.
+    mean : (d,) array_like, optional
+        m; default 0.
+    diffusion : float, (d,) or (d, d) array_like, optional
+        D, symmetric positive semidefinite, in voltage^2/RC: a multiple of the identity, a diagonal or a matrix.
+        Default 2, the noise of a device at beta = 1.
+
+    Attributes
+    ----------
+    drift, diffusion : (d, d) ndarray
+    center : (d,) ndarray
+        The mean m.
+    eigenvalues : (d,) ndarray
+        Of the drift; complex where they are.
+
+    Raises
+    ------
+    ValueError
+        An unstable drift, with its eigenvalue; a diffusion that is not symmetric or not semidefinite; wrong shapes.
+
+    Notes
+    -----
+    Where drift and diffusion are symmetric and commute, everything is done in their common modes, at a cost of d
+    instead of d^2 a step. The law is the same; the noise is not.
+
+    References
+    ----------
+    Gardiner, "Stochastic Methods", section 4.5; Van Loan, IEEE Trans. Automat. Contr. 23 (1978) 395.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> process = tl.OrnsteinUhlenbeck([[1.0, 1.5], [0.0, 1.0]])
+    >>> mean, covariance = process.stationary()
+    >>> covariance
+    array([[ 2.125, -0.75 ],
+           [-0.75 ,  1.   ]])
+    >>> process.sample([0.0, 0.5, 2.0], n_chains=3, rng=0).shape
+    (3, 3, 2)
+    """
+
+    def __init__(self, drift, mean=None, diffusion=None):
+        self.drift, eigenvalues = transitions.stable(drift, "drift")
+        self.eigenvalues = eigenvalues if eigenvalues.imag.any() else eigenvalues.real
+        d = self.drift.shape[0]
+        self.center = np.zeros(d) if mean is None else _check.vector(mean, "mean", d)
+        self.diffusion = transitions.semidefinite(2.0 if diffusion is None else diffusion, "diffusion", d)
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.center.size
+
+    @property
+    def relaxation_time(self) -> float:
+        """Time [RC] in which the slowest mode falls by 1/e."""
+        return float(1.0 / self.eigenvalues.real.min())
+
+    @cached_property
+    def modes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Eigenvectors (d, d), rates (d,) and noise (d,) of common modes of drift and diffusion; None without them."""
+        A, D = self.drift, self.diffusion
+        size, noise = np.abs(A).max(), np.abs(D).max()
+        if np.abs(A - A.T).max() > COMMUTES * size:
+            return None
+        V = scipy.linalg.eigh(A / size + MIXING * D / (noise or 1.0))[1]
+        in_modes = [V.T @ matrix @ V for matrix in (A, D)]
+        for matrix, scale in zip(in_modes, (size, noise), strict=True):
+            if np.abs(matrix - np.diag(np.diag(matrix))).max() > COMMUTES * scale * self.dimension:
+                return None
+        return V, np.diag(in_modes[0]).copy(), np.maximum(np.diag(in_modes[1]), 0.0)
+
+    def transition(self, h) -> tuple[np.ndarray, np.ndarray]:
+        """M = e^{-A h} and Q, the covariance of the noise of a step h [RC], both (d, d); h may be infinite."""
+        h = _check.positive(h, "h", infinite=True, zero=True)
+        if self.modes is None:
+            return transitions.transition(self.drift, self.diffusion, h)
+        V, rates, noise = self.modes
+        kick = V * np.sqrt(noise / 2.0 * laws.rise(rates, 2.0 * h))
+        return (V * np.exp(-rates * h)) @ V.T, kick @ kick.T
+
+    def propagator(self, h) -> np.ndarray:
+        """M = e^{-A h} (d, d) alone, for finite h [RC]."""
+        h = _check.positive(h, "h", zero=True)
+        if self.modes is None:
+            return transitions.propagator(self.drift, h)
+        V, rates, _ = self.modes
+        return (V * np.exp(-rates * h)) @ V.T
+
+    @cached_property
+    def _stationary_covariance(self) -> np.ndarray:
+        return self.transition(np.inf)[1]
+
+    def stationary(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (d,) and covariance (d, d) of the stationary law: A S + S A^T = D."""
+        return self.center, self._stationary_covariance
+
+    def mean(self, t, x0) -> np.ndarray:
+        """Mean (d,) of the state a time t [RC] after the start at x0 (d,)."""
+        x0 = _check.vector(x0, "x0", self.dimension)
+        return self.center + self.propagator(t) @ (x0 - self.center)
+
+    def covariance(self, t) -> np.ndarray:
+        """Covariance (d, d) of the state a time t [RC] after a known start."""
+        return self.transition(t)[1]
+
+    def autocovariance(self, lag) -> np.ndarray:
+        """E[(x(t + lag) - m) (x(t) - m)^T] (d, d) in the stationary state; lag [RC] of either sign."""
+        lag = float(_check.real_array(lag, "lag"))
+        forward = self.propagator(abs(lag)) @ self._stationary_covariance
+        return forward if lag >= 0 else forward.T
+
+    def time_average(self, duration) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (d,) and covariance (d, d) of the average of x over `duration` [RC] of the stationary process.
+
+        The average is normal. Its covariance is ``(K S + S K^T) / duration^2`` with ``K = int_0^duration
+        (duration - u) e^{-A u} du``, for any drift.
+        """
+        duration = _check.positive(duration, "duration")
+        kernel = transitions.averaging_kernel(self.drift, duration) / duration**2 @ self._stationary_covariance
+        return self.center, _check.finite_result(kernel + kernel.T, "the covariance of the time average")
+
+    def sample(self, times, x0=None, n_chains=1, rng=None) -> np.ndarray:
+        """Draw trajectories from the exact law.
+
+        Parameters
+        ----------
+        times : (n,) array_like
+            Increasing times [RC], equally spaced or not; the first is the time of the start.
+        x0 : (d,) or (n_chains, d) array_like, optional
+            State at ``times[0]``; by default drawn from the stationary law.
+        n_chains : int
+            Independent trajectories.
+        rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
+            Passed to `numpy.random.default_rng`.
+
+        Returns
+        -------
+        (n_chains, n, d) ndarray
+
+        Raises
+        ------
+        ValueError
+            Times that do not increase, x0 of another shape.
+
+        Examples
+        --------
+        >>> import numpy as np, thermolinalg as tl
+        >>> process = tl.OrnsteinUhlenbeck([[1.0]], mean=[3.0])
+        >>> x = process.sample(np.arange(1000.0), rng=0)
+        >>> bool(abs(x.mean() - 3.0) < 5 * np.sqrt(process.time_average(1000.0)[1][0, 0]))
+        True
+        """
+        times = _check.vector(times, "times")
+        n_chains, rng = _check.count(n_chains, "n_chains"), _check.generator(rng)
+        steps, kinds = calibration.distinct_steps(times)
+        noise = rng.standard_normal((times.size, n_chains, self.dimension))
+        if x0 is not None:
+            x0 = _check.real_array(x0, "x0")
+            if x0.shape not in ((self.dimension,), (n_chains, self.dimension)):
+                raise ValueError(
+                    f"x0 must have shape ({self.dimension},) or ({n_chains}, {self.dimension}), got {x0.shape}"
+                )
+        start = None if x0 is None else np.broadcast_to(x0 - self.center, noise.shape[1:])
+        walk = self._walk_states if self.modes is None else self._walk_modes
+        states = walk(steps, kinds, noise, start) + self.center
+        if x0 is not None:
+            states[0] = x0
+        return _check.finite_result(states.transpose(1, 0, 2), "the trajectory")
+
+    def _walk_states(self, steps, kinds, noise, x0):
+        """States (n, c, d) less the mean, from white noise of that shape, one transition for each distinct step."""
+        noise[0] = noise[0] @ transitions.psd_factor(self._stationary_covariance).T if x0 is None else x0
+        laws_of_steps = [self.transition(step) for step in steps]
+        for kind, (_, Q) in enumerate(laws_of_steps):
+            chosen = np.flatnonzero(kinds == kind) + 1
+            noise[chosen] = noise[chosen] @ transitions.psd_factor(Q).T
+        if len(steps) == 1:
+            return transitions.recurrence(laws_of_steps[0][0], noise)
+        for k, kind in enumerate(kinds):
+            noise[k + 1] += noise[k] @ laws_of_steps[kind][0].T
+        return noise
+
+    def _walk_modes(self, steps, kinds, noise, x0):
+        """The same in the common modes of drift and diffusion."""
+        V, rates, strength = self.modes
+        noise[0] = noise[0] * np.sqrt(strength / (2.0 * rates)) if x0 is None else x0 @ V
+        decay = np.exp(-np.multiply.outer(steps, rates))
+        kick = np.sqrt(strength / 2.0 * laws.rise(rates, 2.0 * steps[:, None]))
+        if len(steps) == 1:
+            chains, d = noise.shape[1:]
+            wide = [np.tile(row, chains) for row in (decay[0], np.zeros(d), kick[0])]
+            rows = noise.reshape(len(noise), chains * d)
+            ou.state_steps(*wide, rows[1:], rows[0].copy())
+        else:
+            for k, kind in enumerate(kinds):
+                noise[k + 1] = decay[kind] * noise[k] + kick[kind] * noise[k + 1]
+        return noise @ V.T
+
+    def log_prob(self, times, xs, start="given") -> float:
+        """Log-density of trajectories: of all that follows the first state, or with it.
+
+        Parameters
+        ----------
+        times : (n,) array_like
+            Increasing times [RC].
+        xs : (n, d) or (chains, n, d) array_like
+            States at those times; independent trajectories add up.
+        start : "given" or "stationary"
+            Whether the first state is a condition, or was drawn from the stationary law and counts.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            A transition covariance that is singular, where there is no density.
+
+        Examples
+        --------
+        >>> import numpy as np, thermolinalg as tl
+        >>> process = tl.OrnsteinUhlenbeck([[1.0]])
+        >>> round(process.log_prob([0.0], [[0.0]], start="stationary"), 6)
+        -0.918939
+        """
+        return self._likelihood(times, xs, start)[0]
+
+    def log_prob_gradient(self, times, xs, start="given") -> calibration.Gradient:
+        """Gradient of `log_prob` by drift, mean and diffusion; same parameters and errors."""
+        return self._likelihood(times, xs, start)[1]
+
+    def _likelihood(self, times, xs, start):
+        _check.choice(start, "start", calibration.STARTS)
+        data = calibration.Observations.of(times, xs, self.dimension)
+        return calibration.log_likelihood(data, self.drift, self.center, self.diffusion, start)
+
+    @classmethod
+    def fit(cls, times, xs) -> calibration.Calibration:
+        """The process of largest likelihood for equally spaced data, with standard errors.
+
+        Drift, mean and diffusion are all free. The likelihood is that of the data given the first state of each
+        chain; its maximum is known in closed form (regression of each state on the one before, then a matrix
+        logarithm), and the standard errors come from its curvature there.
+
+        Parameters
+        ----------
+        times : (n,) array_like
+            Equally spaced times [RC].
+        xs : (n, d) or (chains, n, d) array_like
+            States at those times; independent trajectories add up.
+
+        Returns
+        -------
+        Calibration
+            ``process`` and the standard errors of its parameters.
+
+        Raises
+        ------
+        ValueError
+            Unequal spacing, too few data, or data that no stable process explains (each says why).
+
+        Notes
+        -----
+        The logarithm is the principal one: the true drift must not turn a mode by more than half a circle a step,
+        or the fit is that of a slower process (aliasing). The drift is biased upwards by a few 1 / (total time).
+
+        Examples
+        --------
+        >>> import numpy as np, thermolinalg as tl
+        >>> times = 0.5 * np.arange(4000)
+        >>> data = tl.OrnsteinUhlenbeck([[1.0]], mean=[2.0]).sample(times, rng=0)
+        >>> r = tl.OrnsteinUhlenbeck.fit(times, data)
+        >>> bool(abs(r.process.center[0] - 2.0) < 5 * r.mean_stderr[0])
+        True
+        """
+        data = calibration.Observations.of(times, xs)
+        if len(data.steps) != 1:
+            raise ValueError(f"times must be equally spaced for fit, got {len(data.steps)} different steps")
+        estimate = calibration.maximum_likelihood(data.steps[0])
+        covariance = calibration.parameter_covariance(data, *estimate)
+        process = cls(*estimate)
+        d, sd = process.dimension, np.sqrt(np.diag(covariance))
+        diffusion = np.zeros((d, d))
+        diffusion[np.tril_indices(d)] = sd[d * d + d :]
+        return calibration.Calibration(
+            process=process, drift_stderr=sd[: d * d].reshape(d, d), mean_stderr=sd[d * d : d * d + d],
+            diffusion_stderr=diffusion + np.tril(diffusion, -1).T, covariance=covariance,
+            log_prob=calibration.log_likelihood(data, *estimate, "given")[0], n_steps=data.steps[0].count,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"OrnsteinUhlenbeck(dimension={self.dimension}, relaxation_time={self.relaxation_time:.3g})"
