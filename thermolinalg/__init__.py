@@ -1,8 +1,17 @@
 """thermolinalg: linear algebra on simulated thermodynamic computers, exact in law and honest about cost."""
 
 from . import problems
+from .determinant import WorkEstimate, det, logdet
 from .device import Device
-from .errors import NoClosedLaw, NotConverged, NotEquilibrated, NotPositiveDefinite, QuantizationFloor
+from .energetics import PathEnergetics, path_energetics
+from .errors import (
+    NoClosedLaw,
+    NotConverged,
+    NotEquilibrated,
+    NotPositiveDefinite,
+    QuantizationFloor,
+    UnreliableWork,
+)
 from .exponential import expm, expm_action, negexpm
 from .inverse import inv
 from .linear import solve
@@ -15,6 +24,7 @@ from .quantization import Quantizer
 from .refinement import as_preconditioner
 from .results import Cost, Estimate, Round
 from .statistics import autocorrelation_time, batch_means, effective_sample_size, time_average
+from .underdamped import Underdamped, UnderdampedPaths, critical_friction
 
 __version__ = "0.1.0"
 
@@ -33,23 +43,32 @@ __all__ = [
     "NotEquilibrated",
     "NotPositiveDefinite",
     "OrnsteinUhlenbeck",
+    "PathEnergetics",
     "QuantizationFloor",
     "Quantizer",
     "Round",
     "RoundingEnsemble",
+    "Underdamped",
+    "UnderdampedPaths",
+    "UnreliableWork",
+    "WorkEstimate",
     "as_operator",
     "as_preconditioner",
     "autocorrelation_time",
     "batch_means",
+    "critical_friction",
+    "det",
     "effective_sample_size",
     "euler_maruyama",
     "expected_bias",
     "expm",
     "expm_action",
     "inv",
+    "logdet",
     "lyapunov",
     "mitigate",
     "negexpm",
+    "path_energetics",
     "problems",
     "rounding_ensemble",
     "solve",

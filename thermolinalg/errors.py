@@ -25,3 +25,7 @@ class NotConverged(RuntimeError):
 
 class NotEquilibrated(UserWarning):
     """The burn-in is too short: the transient is not small beside the standard error."""
+
+
+class UnreliableWork(UserWarning):
+    """Too few of the work values rule the free energy: its value and its standard error are not to be trusted."""

@@ -1,0 +1,87 @@
+"""Paths of underdamped devices against their law: moments, calibration of averages, the splitting integrator."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from thermolinalg.underdamped import Underdamped, critical_friction
+
+A = np.array([[1.0, 0.3, 0.1], [0.3, 0.6, -0.2], [0.1, -0.2, 0.4]])
+B = np.array([1.0, -0.5, 0.2])
+LOW = np.linalg.eigvalsh(A)[0]
+FRICTIONS = [0.15, critical_friction(LOW, 1.3), 4.0]  # all modes oscillate; slowest critical; all creep or nearly
+
+
+def moments(friction, mass, beta, time, x0):
+    """Mean and covariance of (x, p) at a time, from the matrix exponential of the drift and the Lyapunov equation."""
+    drift = np.block([[np.zeros((3, 3)), -np.eye(3) / mass], [A, friction / mass * np.eye(3)]])
+    noise = np.zeros((6, 6))
+    noise[3:, 3:] = 2.0 * friction / beta * np.eye(3)
+    step = scipy.linalg.expm(-drift * time)
+    stationary = scipy.linalg.solve_continuous_lyapunov(drift, noise)
+    rest = np.concatenate((np.linalg.solve(A, B), np.zeros(3)))
+    mean = rest + step @ (np.concatenate((x0, np.zeros(3))) - rest)
+    return mean, stationary - step @ stationary @ step.T
+
+
+def assert_moments(samples, mean, covariance):
+    n, d = samples.shape
+    white = scipy.linalg.solve_triangular(np.linalg.cholesky(covariance), (samples - mean).T, lower=True)
+    assert np.abs(white.mean(axis=1)).max() * np.sqrt(n) < 5.0
+    assert np.abs((white @ white.T / n - np.eye(d)) * np.sqrt(n / (1.0 + np.eye(d)))).max() < 5.0
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+def test_sampled_paths_have_the_moments_of_the_law(friction):
+    device = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0)
+    times, x0 = [0.5, 1.0, 3.7], np.array([1.0, 0.0, -1.0])
+    x, p = device.sample(times, x0=x0, n_chains=20_000, rng=51)
+    for k, time in enumerate(times):
+        assert_moments(np.hstack((x[:, k], p[:, k])), *moments(friction, 1.3, 2.0, time, x0))
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+def test_lagged_covariance_of_sampled_paths(friction):
+    device = Underdamped(A, mass=1.3, friction=friction, beta=2.0)
+    settled, lag = 40.0 * device.relaxation_time, 1.1
+    x, p = device.sample([settled, settled + lag], n_chains=20_000, rng=52)
+    early, late = (np.hstack((x[:, k], p[:, k])) for k in (0, 1))
+    expected = device.autocovariance(lag)
+    products = late[:, :, None] * early[:, None, :]
+    error = products.std(axis=0) / np.sqrt(len(products))
+    assert (np.abs(products.mean(axis=0) - expected) < 5 * error).all()
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+def test_averages_of_paths_are_calibrated_by_the_law(friction):
+    """Mean of reads of 200 paths, a fixed projection, against mean and variance of the read-out."""
+    device = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0)
+    readout = device.reads(2.0, 40, 0.8)
+    values, V = np.linalg.eigh(A)
+    mean = V @ (readout.response(values) * (V.T @ B))
+    covariance = V @ np.diag(readout.variance(values)) @ V.T / 2.0
+    direction = np.array([0.2, -0.7, 0.5])
+    x, _ = device.sample(2.0 + 0.8 * np.arange(40), n_chains=200, rng=53)
+    z = (x.mean(axis=1) - mean) @ direction / np.sqrt(direction @ covariance @ direction)
+    assert abs(z.mean()) < 0.28
+    assert abs(z.std(ddof=1) - 1.0) < 0.20
+
+
+def test_dense_reads_approach_the_integrator():
+    device = Underdamped(A, B, mass=1.3, friction=0.15, beta=2.0)
+    x, _ = device.sample(0.02 + 0.05 * np.arange(400), n_chains=4000, rng=54)
+    values, V = np.linalg.eigh(A)
+    integral = device.integrator(0.0, 20.0)
+    mean = V @ (integral.response(values) * (V.T @ B))
+    covariance = V @ np.diag(integral.variance(values)) @ V.T / 2.0
+    assert_moments(x.mean(axis=1), mean, covariance)
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+def test_splitting_samples_equilibrium(friction):
+    device = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0)
+    steps = int(20 * device.relaxation_time / 0.5)
+    r = device.baoab(dt=0.5, n_steps=1, burn_in_steps=steps, n_chains=8000, rng=55)
+    assert_moments(r.x, np.linalg.solve(A, B), np.linalg.inv(A) / 2.0)
+    variance = 1.3 * (np.eye(3) - 0.25 / (4 * 1.3) * A) / 2.0  # what a step of 0.5 makes of it
+    assert_moments(r.p, np.zeros(3), variance)

@@ -1,0 +1,361 @@
+"""`logdet` and `det`: the determinant of A from the work of driving the network from a reference to A."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from . import _check, energetics, planning
+from .device import Device, device_of, programmed_numbers
+from .errors import UnreliableWork
+from .krylov import Krylov
+from .modal import Modal
+from .operators import Dense, Diagonal, as_operator
+from .ramps import EulerRamp, ModeRamp, reversible_rates
+from .results import Cost
+
+PROTOCOLS = ("linear", "optimal")
+ESTIMATORS = ("jarzynski", "bar", "gaussian")
+STEPPINGS = ("auto", "exact", "euler")
+FEW_PATHS = 30  # fewer than so many effective paths make no average
+LARGEST_DISSIPATION = 1.0  # in units of 1/beta: beyond it e^{-w} is ruled by paths that are hardly ever drawn
+LARGEST_SHIFT = 0.12  # of the estimate, in its own standard errors, that the skewness of e^{-w} may cause
+MOST_PATHS = 0.8  # share of effective paths above which one odd path is not taken for a heavy tail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WorkEstimate:
+    """A determinant from work, with its error bar, the protocol that gave it, and what that cost.
+
+    Work and dissipation are in units of 1/beta, in which they do not depend on beta.
+
+    Attributes
+    ----------
+    value, stderr : float
+        ln det A or det A, and its standard error.
+    reference : float
+        ln det of the matrix that the ramp starts from.
+    dissipated_work, dissipated_stderr : float
+        Mean work of the forward ramp less the free energy difference, and its standard error. As seen by the
+        estimator: where it warns, the true dissipation is larger.
+    slow_limit : float
+        Dissipation of this protocol as it would be for duration -> infinity, where it falls as 1/duration.
+    bound : float
+        The least dissipation of any protocol of this duration, in the same limit.
+    effective_paths : float
+        ``(sum e^{-w})^2 / sum e^{-2 w}``: how many of the `n_paths` carry the Jarzynski average.
+    n_paths, n_steps : int
+        Paths (each way, for "bar"); steps of the piecewise constant ramp.
+    duration, burn_in : float
+        Time of the ramp; time allowed for equilibrium before it [RC].
+    protocol, estimator, stepping : str
+    work, reverse_work : ndarray
+        Work of each path, as read; reverse_work is None where no reverse paths were run.
+    device : Device
+    cost : Cost
+    clipped : dict
+        Numbers that saturated a converter: keys "matrix", "dac", "adc".
+    """
+
+    value: float
+    stderr: float
+    reference: float
+    dissipated_work: float
+    dissipated_stderr: float
+    slow_limit_source: float | Callable[[], float] = field(repr=False)
+    bound_source: float | Callable[[], float] = field(repr=False)
+    effective_paths: float
+    n_paths: int
+    n_steps: int
+    duration: float
+    burn_in: float
+    protocol: str
+    estimator: str
+    stepping: str
+    work: np.ndarray = field(repr=False)
+    reverse_work: np.ndarray | None = field(repr=False)
+    device: Device
+    cost: Cost
+    clipped: dict
+
+    @property
+    def slow_limit(self) -> float:
+        """Dissipation of this protocol in the limit of slow ramps, worked out when first asked for."""
+        if callable(self.slow_limit_source):
+            object.__setattr__(self, "slow_limit_source", self.slow_limit_source())
+        return self.slow_limit_source  # type: ignore[return-value]
+
+    @property
+    def bound(self) -> float:
+        """Least dissipation of any protocol in the limit of slow ramps, worked out when first asked for."""
+        if callable(self.bound_source):
+            object.__setattr__(self, "bound_source", self.bound_source())
+        return self.bound_source  # type: ignore[return-value]
+
+    def __str__(self) -> str:
+        label = ", a bound: it uses the spectrum" if self.protocol == "optimal" else ""
+        return "\n".join(
+            [
+                f"WorkEstimate: {self.value:.6g} +- {self.stderr:.2g} ({self.estimator})",
+                f"  {self.n_paths} paths of {self.duration:.4g} RC, {self.protocol} ramp{label}; {self.n_steps} "
+                f"{self.stepping} steps",
+                f"  dissipated {self.dissipated_work:.3g} +- {self.dissipated_stderr:.1g} / beta (slow limit "
+                f"{self.slow_limit:.3g}, least {self.bound:.3g}); {self.effective_paths:.0f} effective paths",
+                f"  device: {self.cost}",
+            ]
+        )
+
+
+def logdet(
+    A, A0=None, *, duration, n_paths=1000, protocol="linear", estimator="jarzynski", stepping="auto", n_steps=None,
+    beta=None, device=None, rng=None, workers=None,
+) -> WorkEstimate:  # fmt: skip
+    """``ln det A`` from the work of driving a thermal RC network from A0 to A.
+
+    The network starts in equilibrium with A0, whose determinant is known, and its matrix is changed to A over
+    `duration`. The work w on a path is random; its law holds the free energy difference of the two networks,
+    ``ln(det A / det A0) / (2 beta)``, in ``<e^{-beta w}> = e^{-beta dF}`` (Jarzynski), however fast the ramp. A fast
+    ramp dissipates, and the average is then ruled by paths that are hardly ever drawn.
+
+    Like `solve` this *simulates* a machine: where A0 and A commute it uses the eigenvalues of A, whose product is the
+    answer.
+
+    Parameters
+    ----------
+    A : (d, d) array_like, sparse array, LinearOperator or operator
+        Symmetric positive definite, in units of the reference conductance. Sparse matrices are made dense.
+    A0 : float or (d, d) array_like or operator, optional
+        Reference, symmetric positive definite; a number stands for that multiple of the identity. Default
+        ``(tr A / d) I``: programmed without knowledge of A but its trace, and of the same mean conductance. Its
+        log-determinant is worked out digitally.
+    duration : float
+        Time of the ramp [RC].
+    n_paths : int
+        Paths, at least 2; "bar" takes as many in the reverse direction.
+    protocol : "linear" or "optimal"
+        "linear" changes A in proportion to time: what a device can drive. "optimal" changes ``lambda^{-1/2}`` of every
+        mode in proportion to time, which dissipates least in the limit of slow ramps. It takes the spectrum, hence
+        the answer: a bound of what drives can achieve, no way to compute. Needs A0 that commutes with A.
+    estimator : "jarzynski", "bar" or "gaussian"
+        The exponential average of forward work; Bennett's acceptance ratio of forward and reverse work; mean less
+        half the variance of forward work, which is biased unless the work is normal (slow ramps).
+    stepping : "auto", "exact" or "euler"
+        "exact": the modes, in which each step of the ramp relaxes by its exact law; for A0 that commutes with A.
+        "euler": products with the two matrices only. "auto" takes the first where it can.
+    n_steps : int, optional
+        Steps of the ramp, which is piecewise constant in simulation: the matrix jumps (work), then x relaxes. The
+        Jarzynski equality holds for any number. Default: half ("euler": a tenth) of the fastest relaxation time each.
+    beta : float, optional
+        Inverse temperature of an ideal device; default 1. The estimate does not depend on it.
+    device : Device, optional
+        A device with its own beta; not together with beta. Its read noise and its converter act once on the work of
+        each path, and nothing is done about the bias that this brings.
+    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
+        Passed to `numpy.random.default_rng`; None is fresh entropy.
+    workers : int, optional
+        Threads over paths; any number gives the same bits.
+
+    Returns
+    -------
+    WorkEstimate
+        ``value`` and ``stderr``; ``dissipated_work`` beside its ``slow_limit`` and ``bound``; ``effective_paths``.
+
+    Raises
+    ------
+    ValueError
+        Bad input, named with its value; "optimal" or "exact" where A0 and A do not commute; too few Euler steps to
+        be stable; beta = inf, which has no work to average.
+    NotPositiveDefinite
+        With the offending eigenvalue; of A, of A0, or of A as programmed.
+
+    Warns
+    -----
+    UnreliableWork
+        Few paths rule the estimate: for "jarzynski" also whenever the dissipation may exceed 1/beta, or e^{-w} is so
+        skewed that its average lies typically on one side of the truth (as when a fast ramp lowers an eigenvalue
+        to less than half). Says how much longer the ramp should be.
+
+    Notes
+    -----
+    Euler steps of length h leave a slightly different law in equilibrium, of ``A - h A^2 / 2``, and are reversible
+    with respect to it. Work is counted with that matrix during the ramp and with the true ones at both ends, so that
+    the equality still holds for any h.
+
+    References
+    ----------
+    Aifer et al., "Thermodynamic Linear Algebra", arXiv:2308.05660. Jarzynski, Phys. Rev. Lett. 78, 2690 (1997).
+    Bennett, J. Comput. Phys. 22, 245 (1976).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> A = np.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> r = logdet(A, duration=20.0, rng=0)
+    >>> bool(abs(r.value - np.log(3.0)) < 5 * r.stderr)
+    True
+    """
+    _check.choice(protocol, "protocol", PROTOCOLS)
+    _check.choice(estimator, "estimator", ESTIMATORS)
+    _check.choice(stepping, "stepping", STEPPINGS)
+    duration, n_paths = _check.positive(duration, "duration"), _check.count(n_paths, "n_paths", least=2)
+    n_steps = None if n_steps is None else _check.count(n_steps, "n_steps")
+    device = device_of(beta, device)
+    if np.isinf(device.beta):
+        raise ValueError("logdet averages the work of thermal noise, and a device with beta = inf has none")
+    generator = _check.generator(rng)
+
+    target = _modal(A)
+    machine = device.program(target, None, generator)
+    operator = machine.operator
+    reference = _reference(A0, operator)
+    ramp = _ramp(operator, reference, duration, n_steps, protocol, stepping)
+    work, heat = ramp.walk(n_paths, generator, workers)
+    reverse = ramp.reversed().walk(n_paths, generator, workers)[0] if estimator == "bar" else None
+    clipped = machine.clipped
+    work, reverse, clipped["adc"] = _read(device, work, reverse, generator)
+
+    free = _estimate(estimator, work, reverse)
+    known = float(reference.trace(np.log))
+    dissipated = free.dissipation(work)
+    _warn_if_unreliable(estimator, work, reverse, free, dissipated)
+    low = min(reference.bounds[0], operator.bounds[0]) if estimator == "bar" else reference.bounds[0]
+    burn_in = planning.independent_inverse_burn_in(low, n_paths)
+    value = float(_check.finite_result(np.array(known + 2.0 * free.difference), "the log-determinant"))
+    return WorkEstimate(
+        value=value, stderr=2.0 * free.stderr, reference=known, dissipated_work=dissipated[0],
+        dissipated_stderr=dissipated[1], slow_limit_source=ramp.slow_limit, bound_source=ramp.bound,
+        effective_paths=free.effective_paths, n_paths=n_paths, n_steps=ramp.n_steps, duration=duration,
+        burn_in=burn_in, protocol=protocol, estimator=estimator, stepping=ramp.stepping, work=work,
+        reverse_work=reverse, device=device, clipped=clipped,
+        cost=_cost(device, operator, reference, burn_in, duration, n_paths * (1 + (reverse is not None)), heat),
+    )  # fmt: skip
+
+
+def det(A, A0=None, **options) -> WorkEstimate:
+    """``det A`` from the work of driving a thermal RC network from A0 to A: the exponential of `logdet`.
+
+    Parameters
+    ----------
+    A, A0
+        As for `logdet`.
+    **options
+        As for `logdet`.
+
+    Returns
+    -------
+    WorkEstimate
+        ``value`` is det A, ``stderr`` that of the logarithm times it: an error bar for small relative errors.
+
+    Raises
+    ------
+    ValueError
+        As `logdet`.
+    FloatingPointError
+        The determinant overflows float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> r = det(np.array([[2.0, 1.0], [1.0, 2.0]]), duration=20.0, rng=0)
+    >>> bool(abs(r.value - 3.0) < 5 * r.stderr)
+    True
+    """
+    r = logdet(A, A0, **options)
+    with np.errstate(over="ignore"):
+        value = float(_check.finite_result(np.exp(np.array(r.value)), "the determinant"))
+    return replace(r, value=value, stderr=value * r.stderr)
+
+
+def _modal(A) -> Modal:
+    operator = as_operator(A)
+    return Dense(operator.dense()) if isinstance(operator, Krylov) else operator
+
+
+def _reference(A0, operator: Modal) -> Modal:
+    """The operator that the ramp starts from."""
+    d = operator.shape[0]
+    if A0 is None or (np.ndim(A0) == 0 and not isinstance(A0, Modal | Krylov)):
+        level = operator.trace(lambda rates: rates) / d if A0 is None else _check.positive(A0, "A0")
+        return Diagonal(np.full(d, level))
+    reference = _modal(A0)
+    if reference.shape != operator.shape:
+        raise ValueError(f"A0 must have shape {operator.shape}, got {reference.shape}")
+    return reference
+
+
+def _ramp(operator, reference, duration, n_steps, protocol, stepping) -> ModeRamp | EulerRamp:
+    rates = reversible_rates(reference, operator)
+    if rates is None and (protocol == "optimal" or stepping == "exact"):
+        asked = 'protocol="optimal"' if protocol == "optimal" else 'stepping="exact"'
+        raise ValueError(f"{asked} drives the modes of A, and A0 does not commute with A; take A0 = None or a number")
+    if protocol == "optimal" and stepping == "euler":
+        raise ValueError('protocol="optimal" drives the modes of A; stepping="euler" has none')
+    if rates is None or stepping == "euler":
+        return EulerRamp.planned(reference, operator, duration, n_steps)
+    return ModeRamp.planned(*rates, duration, n_steps, protocol)
+
+
+def _read(device: Device, work, reverse, generator):
+    """Work as the machine reads it, in units of 1/beta, and how many values saturated."""
+    if device.read_noise == 0.0 and device.adc_bits is None:
+        return work, reverse, 0
+    read, clipped = [], 0
+    for values in (work, reverse):
+        if values is not None:
+            noisy = values / device.beta + device.read_noise * generator.standard_normal(values.shape)
+            rounded, n = device.adc.round(noisy, generator)
+            values, clipped = device.beta * rounded, clipped + n
+        read.append(values)
+    return *read, clipped
+
+
+def _estimate(estimator: str, work, reverse) -> energetics.FreeEnergy:
+    if estimator == "bar":
+        return energetics.bar(work, reverse)
+    return energetics.jarzynski(work) if estimator == "jarzynski" else energetics.gaussian(work)
+
+
+def _warn_if_unreliable(estimator, work, reverse, free, dissipated) -> None:
+    problem = {"jarzynski": _few_paths, "bar": _no_overlap, "gaussian": _not_normal}[estimator]
+    reason = problem(work, reverse, free, dissipated)
+    if reason:
+        longer = max(2.0, 2.0 * dissipated[0] / LARGEST_DISSIPATION)
+        warnings.warn(
+            f"{reason} (dissipated work {dissipated[0]:.3g} / beta or more); the value may be biased and its standard "
+            f"error too small: take a duration {longer:.2g} times as long, more paths, or a reference closer to A"
+            + ("" if estimator == "bar" else ', or estimator="bar"'),
+            UnreliableWork,
+            stacklevel=3,
+        )
+
+
+def _few_paths(work, reverse, free, dissipated) -> str | None:
+    rule = f"{free.effective_paths:.3g} of {work.size} paths rule the Jarzynski average"
+    if free.effective_paths < FEW_PATHS or dissipated[0] + 2.0 * dissipated[1] > LARGEST_DISSIPATION:
+        return rule
+    shift = energetics.skewness_shift(work) if free.effective_paths < MOST_PATHS * work.size else 0.0
+    skewed = f"{rule}, so skewed that it is expected {shift:.2g} or more of its standard errors off"
+    return skewed if shift > LARGEST_SHIFT else None
+
+
+def _no_overlap(work, reverse, free, dissipated) -> str | None:
+    overlap = energetics.overlap(work, reverse, free.difference)
+    return f"only about {overlap:.2g} forward and reverse paths overlap" if overlap < FEW_PATHS else None
+
+
+def _not_normal(work, reverse, free, dissipated) -> str | None:
+    third, error = energetics.third_cumulant(work)
+    if abs(third) / 6.0 <= max(free.stderr, error / 2.0):  # the latter is three standard errors of a sixth of it
+        return None
+    return f"the work is not normal: its third cumulant biases the Gaussian estimate by {third / 6.0:.2g}"
+
+
+def _cost(device, operator, reference, burn_in, duration, runs, heat) -> Cost:
+    """Time and mean energies of all paths: both matrices are programmed, the work of each path is converted once."""
+    d = operator.shape[0]
+    energies = (0.0, runs * float(heat.mean()) / device.beta, runs * 0.5 * d / device.beta)
+    return device.cost(
+        operator, runs=runs, burn_in=burn_in, duration=duration, n_inputs=programmed_numbers(reference),
+        n_outputs=runs, n_chains=1, energies=energies,
+    )  # fmt: skip
