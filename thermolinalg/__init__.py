@@ -3,6 +3,7 @@
 from . import problems
 from .determinant import WorkEstimate, det, logdet
 from .device import Device
+from .dynamics import Inertia
 from .energetics import PathEnergetics, path_energetics
 from .errors import (
     NoClosedLaw,
@@ -35,6 +36,7 @@ __all__ = [
     "Diagonal",
     "Estimate",
     "EulerPaths",
+    "Inertia",
     "Kronecker",
     "Krylov",
     "LowRank",

@@ -1,12 +1,14 @@
 """`inv`: the inverse of A from the covariance of the voltages of a thermal RC network."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
-from . import _check, laws, paths, planning
+from . import _check, paths, planning
 from .device import READ_RANGE_SDS, Device, device_of
+from .dynamics import dynamics_of
 from .errors import NoClosedLaw
 from .krylov import Krylov
 from .linear_run import CHAINS_FOR_SCATTER, SIMULATORS, Request
@@ -20,7 +22,7 @@ PAIR_TOLERANCE = 1e-8  # share of the trace at which the factorisation of the pa
 
 def inv(
     A, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", beta=None, device=None,
-    simulator="auto", n_chains=1, rng=None, workers=None,
+    dynamics="overdamped", simulator="auto", n_chains=1, rng=None, workers=None,
 ) -> Estimate:  # fmt: skip
     """Invert A by the covariance of a thermal RC network: ``A^-1 = beta E[x x^T]`` at b = 0.
 
@@ -54,6 +56,8 @@ def inv(
         Inverse temperature of an ideal device; default 1.
     device : Device, optional
         A device with its own beta; not together with beta.
+    dynamics : "overdamped", "underdamped" or Inertia
+        As in `solve`.
     simulator : "auto", "law" or "path"
         "law" draws a Wishart matrix (independent reads that are not rounded); "path" steps the modes through time
         and accumulates. "auto" takes the law where there is one. The two do not share noise.
@@ -111,7 +115,7 @@ def inv(
 
     machine = device.program(target, None, generator)
     operator = machine.operator
-    readout = _readout(request, target, operator, device, n_chains)
+    readout = _readout(request, target, operator, device, dynamics_of(dynamics, operator), n_chains)
     readout = _with_burn_in(readout, burn_in, operator, n_chains)
     run = _Run(operator, readout, device, n_chains, request.duration is not None, burn_in == "auto")
     if run.choose(simulator) == "law":
@@ -126,13 +130,14 @@ def inv(
     )  # fmt: skip
 
 
-def _readout(request: Request, target: Modal, operator: Modal, device: Device, n_chains):
+def _readout(request: Request, target: Modal, operator: Modal, device: Device, dynamics, n_chains):
     """The reads that were asked for, their burn-in still open (infinite)."""
     if request.duration is not None:
-        n = int(np.ceil(request.duration * operator.bounds[1] / DENSE_READS))
-        return laws.Reads(np.inf, n, request.duration / n)
+        _, fastest = dynamics.integrator(np.inf, request.duration).decay_rates(operator.eigenvalues)
+        n = int(np.ceil(request.duration * fastest / DENSE_READS))
+        return dynamics.reads(np.inf, n, request.duration / n)
     if request.n_reads is not None:
-        return request.reads(request.n_reads)
+        return dynamics.reads(np.inf, request.n_reads, request.read_spacing)
     inverse = operator.trace(lambda lam: lam**-2.0)
     floor, scale = 0.0, np.sqrt(inverse)
     if operator is not target:
@@ -144,13 +149,14 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, n
     white = device.beta * (device.read_noise**2 + device.adc.error_variance(_read_range(operator, device)))
     from_white = planning.white_mean_square(operator, white)
     if request.read_spacing is None:
-        return request.reads(int(np.ceil((operator.trace(np.reciprocal) ** 2 + inverse + from_white) / budget)))
-    spacing, rates = request.read_spacing, operator.eigenvalues
+        n = int(np.ceil((operator.trace(np.reciprocal) ** 2 + inverse + from_white) / budget))
+        return dynamics.reads(np.inf, n, None)
 
     def averaged(n):
-        return planning.inverse_mean_square(rates, n, spacing) + from_white / n
+        reads = dynamics.reads(np.inf, n, request.read_spacing)
+        return planning.inverse_mean_square(operator.eigenvalues, reads) + from_white / n
 
-    return request.reads(planning.solve_count(averaged, budget))
+    return dynamics.reads(np.inf, planning.solve_count(averaged, budget), request.read_spacing)
 
 
 def _read_range(operator: Modal, device: Device) -> float:
@@ -164,13 +170,10 @@ def _read_range(operator: Modal, device: Device) -> float:
 
 
 def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
-    independent = isinstance(readout, laws.IndependentReads)
-    if burn_in == "auto" and independent:
+    if burn_in == "auto" and readout.kind == "independent" and not readout.inertial:
         t0 = planning.independent_inverse_burn_in(operator.bounds[0], readout.n_reads * n_chains)
     else:
-        t0 = planning.resolve_burn_in(
-            burn_in, planning.inverse_transient(operator, readout, independent, n_chains), "A^-1"
-        )
+        t0 = planning.resolve_burn_in(burn_in, planning.inverse_transient(operator, readout, n_chains), "A^-1")
     return replace(readout, burn_in=t0)
 
 
@@ -189,7 +192,7 @@ class _Run:
     """A matrix on the machine with its reads settled."""
 
     operator: Modal
-    readout: laws.Reads | laws.IndependentReads
+    readout: Any  # of `laws` or `underdamped_laws`
     device: Device
     n_chains: int
     analog: bool  # an integrator of products, whose output is converted once
@@ -198,12 +201,12 @@ class _Run:
     @property
     def independent(self) -> bool:
         """Whether every read has a start of its own."""
-        return isinstance(self.readout, laws.IndependentReads)
+        return self.readout.kind == "independent"
 
     @property
     def span(self) -> float:
         """Averaging time of one run [RC]."""
-        return self.readout.n_reads * self.readout.spacing if isinstance(self.readout, laws.Reads) else 0.0
+        return 0.0 if self.independent else self.readout.n_reads * self.readout.spacing
 
     def choose(self, simulator: str) -> str:
         """The simulator that "auto" stands for, or the one asked for if it can serve."""
@@ -222,7 +225,7 @@ class _Run:
         else:
             rates = self.operator.rates
             T = wishart_factor(generator, rates.size, n)
-            variance = 1.0 / rates if self.equilibrated else laws.Voltage(self.readout.burn_in).variance(rates)
+            variance = 1.0 / rates if self.equilibrated else self.readout.n_reads * self.readout.variance(rates)
             factor = self.operator.from_modes(scale_rows(np.sqrt(variance + self.white), T))
         moment = scipy.linalg.blas.dsyrk(1.0 / n, np.asfortranarray(factor), lower=1)
         moment += np.tril(moment, -1).T
@@ -272,11 +275,11 @@ class _Run:
         """Standard error (d, d) from the law of reads in equilibrium."""
         operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
         n, white = self.readout.n_reads, self.white
-        if isinstance(self.readout, laws.IndependentReads):
+        if self.independent:
             covariance = operator.function(lambda lam: 1.0 / lam + white, np.eye(operator.shape[0]))
             spread = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
             return np.sqrt(spread / (n * self.n_chains))
-        variance = _correlated_variance(operator, n, self.readout.spacing)
+        variance = _correlated_variance(operator, self.readout)
         if white:
             inverse = operator.function(np.reciprocal, np.eye(operator.shape[0]))
             diagonal = np.diag(inverse)
@@ -296,14 +299,14 @@ class _Run:
         )  # fmt: skip
 
 
-def _correlated_variance(operator: Dense, n_reads: int, spacing: float) -> np.ndarray:
+def _correlated_variance(operator: Dense, readout) -> np.ndarray:
     """Variance (d, d) of each entry of the mean of x x^T over equally spaced reads in equilibrium (beta = 1).
 
     With W the pair variances and V the eigenvectors it is, for entry (a, b), the sum over modes i, j of
     W_ij (V_ai^2 V_bj^2 + V_ai V_bi V_aj V_bj). The second term would take d^4 operations; W is positive
     semidefinite and smooth, so a pivoted Cholesky factor of few columns turns it into a few matrix products.
     """
-    V, W = operator.eigenvectors, planning.pair_variances(operator.rates, n_reads, spacing)
+    V, W = operator.eigenvectors, planning.pair_variances(operator.rates, readout)
     squares = V**2
     variance = squares @ W @ squares.T
     factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(W, tol=PAIR_TOLERANCE * W.diagonal().max(), lower=1)

@@ -58,8 +58,23 @@ def rise(lam, time):
     return -np.expm1(-lam * time) / lam
 
 
+class ReadOut:
+    """What the read-outs of overdamped dynamics share; `thermolinalg.underdamped_laws` has their twins."""
+
+    inertial = False
+
+    @staticmethod
+    def decay_rates(lam):
+        """Slowest and fastest rate at which the mean of a mode with eigenvalue in `lam` moves."""
+        return float(np.min(lam)), float(np.max(lam))
+
+    def memory_bound(self, lam):
+        """A bound of the size of `memory` that falls with the burn-in: itself."""
+        return self.memory(lam)
+
+
 @dataclass(frozen=True)
-class Voltage:
+class Voltage(ReadOut):
     """The voltages at one `time` [RC] after the start."""
 
     time: float
@@ -78,8 +93,10 @@ class Voltage:
 
 
 @dataclass(frozen=True)
-class IndependentReads:
+class IndependentReads(ReadOut):
     """The mean of `n_reads` voltages, each read `burn_in` [RC] after a fresh start."""
+
+    kind = "independent"
 
     burn_in: float
     n_reads: int
@@ -98,8 +115,10 @@ class IndependentReads:
 
 
 @dataclass(frozen=True)
-class Integrator:
+class Integrator(ReadOut):
     """An analog integrator: the mean voltage over [burn_in, burn_in + duration] [RC]."""
+
+    kind = "integrator"
 
     burn_in: float
     duration: float
@@ -120,8 +139,10 @@ class Integrator:
 
 
 @dataclass(frozen=True)
-class Reads:
+class Reads(ReadOut):
     """The mean of `n_reads` voltages, the first at `burn_in`, then one every `spacing` [RC]."""
+
+    kind = "reads"
 
     burn_in: float
     n_reads: int
@@ -173,16 +194,6 @@ class Reads:
 def _half_coth_rest(x):
     """x / (1 - e^-x) - 1 - x / 2 for 0 <= x <= 1, by its Bernoulli series."""
     return x * x * polyval(x * x, _HALF_COTH)
-
-
-def stationary_average_variance(lam, duration):
-    """Variance (beta = 1) of the mean over `duration` of a mode that is in equilibrium at the start."""
-    return 2.0 * phi2(lam * duration) / lam
-
-
-def stationary_reads_variance(lam, n_reads, spacing):
-    """Variance (beta = 1) of the mean of equally spaced reads of a mode that is in equilibrium at the first."""
-    return Reads(np.inf, n_reads, spacing).variance(lam)
 
 
 def integrator_step(lam, step):

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import _check
 from .device import device_of
+from .dynamics import dynamics_of
 from .krylov import Krylov
 from .linear_problem import linear_problem
 from .linear_run import SIMULATORS, LinearRun, Request
@@ -14,7 +15,7 @@ from .results import Estimate
 
 def solve(
     A, b, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", x0=None, beta=None,
-    device=None, simulator="auto", refine=False, n_chains=1, rng=None, workers=None,
+    device=None, dynamics="overdamped", simulator="auto", refine=False, n_chains=1, rng=None, workers=None,
 ) -> Estimate:  # fmt: skip
     """Solve ``A x = b`` by the time average of a thermal RC network.
 
@@ -55,6 +56,9 @@ def solve(
         Inverse temperature of an ideal device; default 1.
     device : Device, optional
         A device with its own beta; not together with beta.
+    dynamics : "overdamped", "underdamped" or Inertia
+        "underdamped": cells with inertia, of unit mass and with the friction that damps the slowest mode critically;
+        an `Inertia` says both. The equilibrium is the same, the way there is not. Needs a spectrum (no `Krylov`).
     simulator : "auto", "law" or "path"
         "law" draws the read-out from its exact distribution; "path" steps the modes through time. "auto" takes the
         law where it is known in closed form, and else the path. The two do not share noise.
@@ -120,7 +124,7 @@ def solve(
         if rtol is None:
             raise ValueError("refine=True needs rtol, the relative error at which to stop")
         request = Request.of_round(duration, n_reads, read_spacing)
-        host = Host(target, request, burn_in, device, simulator, n_chains, generator, workers)
+        host = Host(target, request, burn_in, device, dynamics, simulator, n_chains, generator, workers)
         return refined(host, rhs, given.shape, _check.positive(rtol, "rtol"), n_chains)
 
     request = Request.of(duration, n_reads, read_spacing, rtol)
@@ -128,7 +132,8 @@ def solve(
     used = getattr(target, "products", 0)
     machine = device.program(target, rhs, generator)
     problem = linear_problem(machine.operator, machine.b, start, device)
-    run = LinearRun.settled(problem, request.readout(problem, target, rhs, n_chains), burn_in, n_chains)
+    readout = request.readout(problem, target, rhs, dynamics_of(dynamics, machine.operator), n_chains)
+    run = LinearRun.settled(problem, readout, burn_in, n_chains)
     simulator = run.choose(simulator)
     chains, clipped = run.read(simulator, generator, workers)
     value = chains.mean(axis=0)

@@ -62,13 +62,13 @@ class ModalProblem:
         distance = np.sqrt(np.sum((self.drive / rates[:, None] - self.origin) ** 2, axis=1))
 
         def bias(t0):
-            return float(np.linalg.norm(replace(readout, burn_in=t0).memory(rates) * distance))
+            return float(np.linalg.norm(replace(readout, burn_in=t0).memory_bound(rates) * distance))
 
         def noise(t0):
             variance = self.operator.trace(replace(readout, burn_in=t0).variance) / self.device.beta
             return float(np.sqrt(k * (variance + self.b.shape[0] * read_variance) / n_chains))
 
-        return Transient(bias, noise, self.answer_norm_at_least(), *self.operator.bounds)
+        return Transient(bias, noise, self.answer_norm_at_least(), *readout.decay_rates(rates))
 
     def draw(self, readout, n_chains: int, rng: np.random.Generator) -> np.ndarray:
         """Read-outs (n_chains, d, k) from their exact law."""
@@ -83,9 +83,15 @@ class ModalProblem:
         """Thermal variance (d,) of each entry of a read-out."""
         return self.operator.diagonal(readout.variance) / self.device.beta
 
-    def energies(self, time: float, mean: np.ndarray) -> tuple[float, float, float]:
-        """Mean Joule heat, heat from the bath, stored energy of runs over `time` [RC], in units of C V^2."""
+    def energies(self, readout, time: float, mean: np.ndarray) -> tuple[float | None, float | None, float]:
+        """Mean Joule heat, heat from the bath, stored energy of runs over `time` [RC], in units of C V^2.
+
+        With inertia only what is stored is given: x^T A x / 2 in the end, kinetic energy not counted.
+        """
         rates = self.operator.rates[:, None]
+        if readout.inertial:
+            thermal = 0.5 / self.device.beta * self.b.shape[0] * self.b.shape[1]
+            return None, None, float(np.sum(self.drive**2 / rates)) / 2.0 + thermal
         run, thermal = laws.Voltage(time), self._thermal_energy(time)
         joule = float(np.sum(laws.driven_heat(rates, self.origin, self.drive, time)))
         mechanical = float(np.sum(laws.heat_from_bath(rates, self.origin, self.drive, time)))
@@ -150,7 +156,7 @@ class BoundedProblem:
         trace, _ = self.operator.trace_with_error(readout.variance, PROBES, rng)
         return np.full(d, trace / (d * self.device.beta))
 
-    def energies(self, time: float, mean: np.ndarray) -> tuple[float, None, float]:
+    def energies(self, readout, time: float, mean: np.ndarray) -> tuple[float, None, float]:
         """Joule heat of the steady current over all of `time` (a little too much), none known, stored energy."""
         power = float(np.sum(self.b * mean))
         return power * time, None, power / 2.0 + 0.5 * self.b.size / self.device.beta

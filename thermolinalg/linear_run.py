@@ -1,10 +1,11 @@
 """One run of a linear problem on the machine: what was asked for, drawn or stepped, converted, with error and cost."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from . import _check, laws, paths, planning
+from . import _check, paths, planning
 from .device import READ_RANGE_SDS, Device
 from .errors import NoClosedLaw, QuantizationFloor
 from .linear_problem import BoundedProblem, ModalProblem
@@ -52,18 +53,12 @@ class Request:
             return cls(None, None, None, None)
         return cls.of(duration, n_reads, read_spacing, None)
 
-    def reads(self, n_reads: int):
-        """So many reads, `read_spacing` apart or independent, the burn-in still open (infinite)."""
-        if self.read_spacing is None:
-            return laws.IndependentReads(np.inf, n_reads)
-        return laws.Reads(np.inf, n_reads, self.read_spacing)
-
-    def readout(self, problem, target, rhs, n_chains: int):
+    def readout(self, problem, target, rhs, dynamics, n_chains: int):
         """The read-out of ``solve``, the burn-in still open (infinite)."""
         if self.duration is not None:
-            return laws.Integrator(np.inf, self.duration)
+            return dynamics.integrator(np.inf, self.duration)
         if self.n_reads is not None:
-            return self.reads(self.n_reads)
+            return dynamics.reads(np.inf, self.n_reads, self.read_spacing)
         budget = self._budget(problem, target, rhs) * n_chains / rhs.shape[1]
         beta, read_variance = problem.device.beta, problem.b.shape[0] * problem.device.read_noise**2
         if self.read_spacing is None:
@@ -71,16 +66,16 @@ class Request:
                 raise QuantizationFloor(f"rtol = {self.rtol:.3g} lies below the read noise of one conversion")
 
             def integrated(time):
-                thermal = problem.trace_at_most(lambda lam: laws.stationary_average_variance(lam, time))
-                return thermal / beta + read_variance
+                return problem.trace_at_most(dynamics.integrator(np.inf, time).variance) / beta + read_variance
 
-            return laws.Integrator(np.inf, planning.solve_time(integrated, budget, 1.0 / problem.operator.bounds[1]))
+            shortest = 1.0 / problem.operator.bounds[1]
+            return dynamics.integrator(np.inf, planning.solve_time(integrated, budget, shortest))
 
         def averaged(n):
-            thermal = problem.trace_at_most(lambda lam: laws.stationary_reads_variance(lam, n, self.read_spacing))
-            return thermal / beta + read_variance / n
+            reads = dynamics.reads(np.inf, n, self.read_spacing)
+            return problem.trace_at_most(reads.variance) / beta + read_variance / n
 
-        return self.reads(planning.solve_count(averaged, budget))
+        return dynamics.reads(np.inf, planning.solve_count(averaged, budget), self.read_spacing)
 
     def _budget(self, problem, target, rhs) -> float:
         """Mean square error left for noise, after rounding and mismatch took theirs."""
@@ -117,7 +112,7 @@ class LinearRun:
     """A problem on the machine with its read-out settled."""
 
     problem: ModalProblem | BoundedProblem
-    readout: laws.Integrator | laws.Reads | laws.IndependentReads
+    readout: Any  # of `laws` or `underdamped_laws`
     device: Device
     n_chains: int
 
@@ -132,7 +127,7 @@ class LinearRun:
     @property
     def span(self) -> float:
         """Averaging time of one run [RC]."""
-        if isinstance(self.readout, laws.Integrator):
+        if self.readout.kind == "integrator":
             return self.readout.duration
         return conversions(self.readout) * getattr(self.readout, "spacing", 0.0)
 
@@ -146,7 +141,7 @@ class LinearRun:
     @property
     def rounds_reads(self) -> bool:
         """Whether every read is rounded: what has no closed law."""
-        return self.device.adc_bits is not None and not isinstance(self.readout, laws.Integrator)
+        return self.device.adc_bits is not None and self.readout.kind != "integrator"
 
     def choose(self, simulator: str) -> str:
         """The simulator that "auto" stands for, or the one asked for if it can serve."""
@@ -160,6 +155,11 @@ class LinearRun:
             raise ValueError(
                 'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
                 "or a read-out whose law is known (an integrator, or adc_bits=None)"
+            )
+        if chosen == "path" and self.readout.inertial and self.readout.kind == "integrator":
+            raise ValueError(
+                'simulator="path" has no integrator for underdamped dynamics; use n_reads with a small read_spacing, '
+                'simulator="law", or Underdamped.baoab'
             )
         return chosen
 
@@ -228,8 +228,8 @@ class LinearRun:
     def cost(self, value: np.ndarray, loaded: bool = False):
         """Time and mean energies of the run; `loaded`: the matrix is on the device from an earlier run."""
         readout, size = self.readout, self.problem.b.size
-        repeats = readout.n_reads if isinstance(readout, laws.IndependentReads) else 1
-        energies = self.problem.energies(readout.burn_in + self.span, value)
+        repeats = readout.n_reads if readout.kind == "independent" else 1
+        energies = self.problem.energies(readout, readout.burn_in + self.span, value)
         return self.device.cost(
             self.problem.operator, runs=repeats * value.shape[1], burn_in=readout.burn_in, duration=self.span,
             n_inputs=size, n_outputs=size * conversions(readout), n_chains=self.n_chains,

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _check, laws
+from . import _check, laws, underdamped_laws
 from ._chains import run_chains
 from .device import Device, device_of
-from .kernels import euler, ou
+from .kernels import euler, ou, underdamped
 from .modal import Modal
 from .operators import as_operator
 
@@ -39,14 +39,6 @@ def _first_state(rng, rates, x0, b, burn_in, beta):
     return decay * x0 + push + kick * rng.standard_normal(rates.size)
 
 
-def _recurrence(rates, x0, b, readout, beta):
-    """First state's burn-in and the step from read to read; independent reads forget everything in between."""
-    if isinstance(readout, laws.IndependentReads):
-        decay, push, kick = _steps(rates, b, readout.burn_in, beta)
-        return np.zeros_like(rates), decay * x0 + push, kick
-    return _steps(rates, b, readout.spacing, beta)
-
-
 def blocks(n: int, width: int, rows: int | None = None) -> Iterator[np.ndarray]:
     """Views of one buffer, `rows` x `width` at most, that together have n rows."""
     rows = rows or max(1, BLOCK // width)
@@ -56,9 +48,15 @@ def blocks(n: int, width: int, rows: int | None = None) -> Iterator[np.ndarray]:
 
 
 def _average_of_reads(rng, rates, x0, b, readout, beta):
+    if readout.inertial or readout.kind == "independent":
+        total = np.zeros_like(rates)
+        for block in _read_blocks(rng, rates, x0, b, readout, beta, max(1, BLOCK // rates.size)):
+            for row in block:  # one by one, so that the size of a block cannot change the rounding
+                total += row
+        return total / readout.n_reads
     x = _first_state(rng, rates, x0, b, readout.burn_in, beta)
     total = x.copy()
-    decay, push, kick = _recurrence(rates, x0, b, readout, beta)
+    decay, push, kick = _steps(rates, b, readout.spacing, beta)
     for noise in blocks(readout.n_reads - 1, rates.size):
         rng.standard_normal(out=noise)
         ou.average_steps(decay, push, kick, noise, x, total)
@@ -81,7 +79,7 @@ def _average_of_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_ST
 
 def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.ndarray:
     """Read-outs (n_chains, m, k) of linear paths in mode coordinates; x0 and b are (m, k)."""
-    run = _average_of_integrator if isinstance(readout, laws.Integrator) else _average_of_reads
+    run = _average_of_integrator if readout.kind == "integrator" else _average_of_reads
     tiles = [slice(start, start + MODE_TILE) for start in range(0, rates.size, MODE_TILE)]
     tasks = [(chain, tile, column) for chain in range(n_chains) for tile in tiles for column in range(b.shape[1])]
     out = np.empty((n_chains, *b.shape))
@@ -97,7 +95,26 @@ def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.nda
 
 def _read_blocks(rng, rates, x0, b, readout, beta, rows) -> Iterator[np.ndarray]:
     """The reads of one path in mode coordinates, a block of rows at a time, in a buffer that is used again."""
-    decay, push, kick = _recurrence(rates, x0, b, readout, beta)
+    if readout.kind == "independent":
+        yield from _independent_blocks(rng, rates, x0, b, readout, beta, rows)
+    elif readout.inertial:
+        yield from _inertial_blocks(rng, rates, x0, b, readout, beta, rows)
+    else:
+        yield from _overdamped_blocks(rng, rates, x0, b, readout, beta, rows)
+
+
+def _independent_blocks(rng, rates, x0, b, readout, beta, rows):
+    mean = readout.response(rates) * b + readout.memory(rates) * x0
+    sd = np.sqrt(readout.n_reads * readout.variance(rates) / beta)
+    for block in blocks(readout.n_reads, rates.size, rows):
+        rng.standard_normal(out=block)
+        block *= sd
+        block += mean
+        yield block
+
+
+def _overdamped_blocks(rng, rates, x0, b, readout, beta, rows):
+    decay, push, kick = _steps(rates, b, readout.spacing, beta)
     x = None
     for block in blocks(readout.n_reads, rates.size, rows):
         rng.standard_normal(out=block)
@@ -107,6 +124,22 @@ def _read_blocks(rng, rates, x0, b, readout, beta, rows) -> Iterator[np.ndarray]
             ou.state_steps(decay, push, kick, block[1:], x)
         else:
             ou.state_steps(decay, push, kick, block, x)
+        yield block
+
+
+def _inertial_blocks(rng, rates, x0, b, readout, beta, rows):
+    modes = readout.modes(rates)
+    first, step = (underdamped_laws.exact_step(modes, t, b, beta) for t in (readout.burn_in, readout.spacing))
+    x, p, waste = x0.copy(), np.zeros_like(x0), np.empty((min(rows, readout.n_reads), rates.size))
+    done = 0
+    for noise in blocks(readout.n_reads, 2 * rates.size, rows):
+        rng.standard_normal(out=noise)
+        pairs = noise.reshape(-1, 2, rates.size)
+        block = np.empty((len(pairs), rates.size))
+        start = 1 if done == 0 else 0
+        underdamped.exact_steps(*first, pairs[:start], x, p, block[:start], waste[:start])
+        underdamped.exact_steps(*step, pairs[start:], x, p, block[start:], waste[start : len(pairs)])
+        done += len(pairs)
         yield block
 
 

@@ -17,6 +17,7 @@ from .errors import NotEquilibrated, QuantizationFloor
 
 BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of the standard error
 NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
+DEAD, LAG_BLOCK = 40.0, 1024  # relaxation times after which a correlation is nothing; lags summed at a time
 LONGEST = 1e300  # times beyond this are not planned
 
 
@@ -96,18 +97,28 @@ def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
     return burn_in
 
 
-def inverse_transient(operator, readout, independent: bool, n_chains: int) -> Transient:
-    """The transient of ``inv`` (at beta = 1): the covariance on its way up from zero."""
-    rates = operator.eigenvalues
-    weight = 1.0 if independent else laws.Reads(0.0, readout.n_reads, readout.spacing).memory(2.0 * rates)
+def inverse_transient(operator, readout, n_chains: int) -> Transient:
+    """The transient of ``inv`` (at beta = 1): the covariance of independent or equally spaced reads, up from zero."""
+    rates, (low, high) = operator.eigenvalues, operator.bounds
+    error = np.sqrt(inverse_mean_square(rates, readout) / n_chains)
+    if readout.inertial:
+        modes = readout.modes(rates)
 
-    def bias(t0):
-        return float(np.linalg.norm(np.exp(-2.0 * rates * t0) / rates * weight))
+        def missing(t0):  # at most: later reads of one run miss less than its first
+            f, g, _ = modes.answers(t0)
+            return f**2 / rates + g**2 / modes.mass
 
-    spacing = None if independent else readout.spacing
-    error = np.sqrt(inverse_mean_square(rates, readout.n_reads, spacing) / n_chains)
-    low, high = operator.bounds
-    return Transient(bias, lambda t0: error, float(np.linalg.norm(1.0 / rates)), 2.0 * low, 2.0 * high)
+        low, high = modes.slow.min(), modes.fast.max()
+    else:
+        weight = 1.0
+        if readout.kind == "reads":
+            weight = laws.Reads(0.0, readout.n_reads, readout.spacing).memory(2.0 * rates)
+
+        def missing(t0):
+            return np.exp(-2.0 * rates * t0) / rates * weight
+
+    size = float(np.linalg.norm(1.0 / rates))
+    return Transient(lambda t0: float(np.linalg.norm(missing(t0))), lambda t0: error, size, 2.0 * low, 2.0 * high)
 
 
 def independent_inverse_burn_in(low: float, n_reads: int) -> float:
@@ -118,15 +129,14 @@ def independent_inverse_burn_in(low: float, n_reads: int) -> float:
     return float(np.log(np.sqrt(n_reads / 2.0) / BIAS_SHARE) / (2.0 * low))
 
 
-def inverse_mean_square(rates, n_reads, spacing) -> float:
-    """E ||S - A^-1||_F^2 of the mean of n products x x^T in equilibrium (beta = 1); spacing None: independent reads.
+def inverse_mean_square(rates, readout) -> float:
+    """E ||S - A^-1||_F^2 of the mean of n products x x^T in equilibrium (beta = 1).
 
-    Modes i and j enter by 1/(l_i l_j) times the variance factor of the mean of a mode that relaxes at l_i + l_j.
+    Modes i and j of independent reads enter by 1/(l_i l_j n), those of correlated reads by `pair_variances`.
     """
-    inverse = 1.0 / rates
-    if spacing is None:
-        return float((inverse.sum() ** 2 + np.sum(inverse**2)) / n_reads)
-    pairs = pair_variances(rates, n_reads, spacing)
+    if readout.kind == "independent":
+        return float((np.sum(1.0 / rates) ** 2 + np.sum(rates**-2.0)) / readout.n_reads)
+    pairs = pair_variances(rates, readout)
     return float(pairs.sum() + np.trace(pairs))
 
 
@@ -136,11 +146,30 @@ def white_mean_square(operator, white: float) -> float:
     return white * (2.0 * d + 2.0) * operator.trace(np.reciprocal) + white**2 * d * (d + 1.0)
 
 
-def pair_variances(rates, n_reads, spacing) -> np.ndarray:
-    """(d, d) variances of the mean of y_i y_j over reads in equilibrium, i != j; half that of y_i^2 for i = j."""
+def pair_variances(rates, readout) -> np.ndarray:
+    """(d, d) variances of the mean of y_i y_j over equally spaced reads in equilibrium; half that of y_i^2 for i = j.
+
+    The autocovariance of y_i y_j is the product of theirs. Overdamped, it decays at l_i + l_j, and the variance is
+    that of the mean of such a mode; with inertia the lags are summed.
+    """
+    if readout.inertial:
+        return _summed_pair_variances(rates, readout)
     sums = rates[:, None] + rates[None, :]
-    factor = sums * laws.stationary_reads_variance(sums, n_reads, spacing)
-    return factor / np.multiply.outer(rates, rates)
+    mean_of_mode = laws.Reads(np.inf, readout.n_reads, readout.spacing)
+    return sums * mean_of_mode.variance(sums) / np.multiply.outer(rates, rates)
+
+
+def _summed_pair_variances(rates, readout) -> np.ndarray:
+    """(1/n) sum_k (1 - |k|/n) r_i(k) r_j(k) of the autocovariances r, block by block until they have died away."""
+    modes = readout.modes(rates)
+    n, total = readout.n_reads, np.multiply.outer(1.0 / rates, 1.0 / rates)
+    slowest = modes.slow.min() * readout.spacing
+    last = int(min(n - 1, np.ceil(DEAD / slowest)))
+    for start in range(1, last + 1, LAG_BLOCK):
+        lags = np.arange(start, min(start + LAG_BLOCK, last + 1))
+        r = np.array([modes.answers(lag * readout.spacing)[0] for lag in lags]) / rates
+        total += 2.0 * (r * (1.0 - lags / n)[:, None]).T @ r
+    return total / n
 
 
 def solve_time(mean_square: Callable[[float], float], target: float, shortest: float) -> float:

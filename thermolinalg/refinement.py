@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from . import _check
 from .device import Device, device_of
+from .dynamics import dynamics_of
 from .errors import NotConverged, NotPositiveDefinite
 from .krylov import Krylov
 from .linear_problem import linear_problem
@@ -56,7 +57,7 @@ class Host:
     The matrix is programmed once. `cost`, `clipped` and `products` add up over all that the device did.
     """
 
-    def __init__(self, target, request: Request, burn_in, device: Device, simulator, n_chains, rng, workers):
+    def __init__(self, target, request: Request, burn_in, device: Device, dynamics, simulator, n_chains, rng, workers):
         _check.choice(simulator, "simulator", SIMULATORS)
         self.target, self.device, self.rng = target, device, rng
         self._start = getattr(target, "products", 0)
@@ -65,6 +66,7 @@ class Host:
         except NotPositiveDefinite as error:
             raise NotPositiveDefinite(f"{error}{_remedy(target, device)}", error.eigenvalue) from None
         self.operator, self.clipped, self.cost = machine.operator, dict(machine.clipped), None
+        self._dynamics = dynamics_of(dynamics, self.operator)
         if request.duration is None and request.n_reads is None:
             request = Request(fastest_duration(*self.operator.bounds, device.beta), None, None, None)
         self._request, self._protocol = request, (burn_in, simulator, n_chains, workers)
@@ -76,7 +78,7 @@ class Host:
         scale[scale == 0.0] = 1.0
         drive, saturated = self.device.dac.round(r / scale, self.rng)
         problem = linear_problem(self.operator, drive, np.zeros_like(drive), self.device)
-        readout = self._request.readout(problem, self.operator, drive, n_chains)
+        readout = self._request.readout(problem, self.operator, drive, self._dynamics, n_chains)
         run = LinearRun.settled(problem, readout, burn_in, n_chains)
         simulator = run.choose(simulator)
         chains, read_saturated = run.read(simulator, self.rng, workers)
@@ -122,8 +124,8 @@ def refined(host: Host, b: np.ndarray, shape, rtol: float, n_chains: int) -> Est
 
 
 def as_preconditioner(
-    A, *, duration=None, n_reads=None, read_spacing=None, burn_in="auto", beta=None, device=None, simulator="auto",
-    rng=None, workers=None,
+    A, *, duration=None, n_reads=None, read_spacing=None, burn_in="auto", beta=None, device=None,
+    dynamics="overdamped", simulator="auto", rng=None, workers=None,
 ) -> LinearOperator:  # fmt: skip
     """The device as a preconditioner: a LinearOperator whose product with r is the device's noisy answer A^-1 r.
 
@@ -135,7 +137,7 @@ def as_preconditioner(
     ----------
     A : (d, d) array_like, sparse array, LinearOperator or operator
         Symmetric positive definite; what the device is programmed with.
-    duration, n_reads, read_spacing, burn_in, beta, device, simulator, rng, workers
+    duration, n_reads, read_spacing, burn_in, beta, device, dynamics, simulator, rng, workers
         The protocol of one product, as in `solve`; by default an integrator of the duration [RC] that wins most
         digits a time.
 
@@ -164,7 +166,8 @@ def as_preconditioner(
     """
     target = as_operator(A)
     request = Request.of_round(duration, n_reads, read_spacing)
-    host = Host(target, request, burn_in, device_of(beta, device), simulator, 1, _check.generator(rng), workers)
+    generator = _check.generator(rng)
+    host = Host(target, request, burn_in, device_of(beta, device), dynamics, simulator, 1, generator, workers)
 
     def product(r):
         r = np.asarray(r, dtype=float).reshape(-1, 1)

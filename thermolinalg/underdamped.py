@@ -243,15 +243,7 @@ class Underdamped:
         return _check.finite_result(xs, "a path"), _check.finite_result(ps, "a path")
 
     def _step(self, time):
-        """Transition (4, m), push (2, m) and Cholesky factor of the noise (3, m) of an exact step."""
-        transition, push = self._modes.transition(time), self._modes.push(time) * self.operator.to_modes(self.b)
-        if time == 0.0:
-            return transition.reshape(4, -1), push, np.zeros((3, push.shape[1]))
-        C = self._modes.covariance(time) / self.beta
-        sd = np.sqrt(C[0, 0])
-        across = np.divide(C[0, 1], sd, out=np.zeros_like(sd), where=sd > 0)
-        rest = np.sqrt(np.maximum(C[1, 1] - across**2, 0.0))
-        return transition.reshape(4, -1), push, np.array([sd, across, rest])
+        return laws.exact_step(self._modes, time, self.operator.to_modes(self.b), self.beta)
 
     @staticmethod
     def _walk(generator, step, x, p, xs, ps):

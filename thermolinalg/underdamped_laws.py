@@ -15,7 +15,9 @@ A read-out class starts at a known x(0) = x0 with p(0) = 0 and answers as those 
     mean = memory(A) x0 + response(A) b,        covariance = variance(A) / beta.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from . import laws
 
 SHORT = 0.5  # rate times step up to which a step is short: series and quadrature reach full accuracy
 SERIES_TERMS = 24
+REMEMBERED = 8  # stretches that a set of modes keeps
 NODES, WEIGHTS = (0.5 * (a + c) for a, c in zip(np.polynomial.legendre.leggauss(10), (1.0, 0.0), strict=True))
 _SPLIT = 134217729.0  # 2^27 + 1 (Veltkamp)
 
@@ -66,6 +69,7 @@ class Modes:
 
     def __init__(self, lam, mass: float, friction: float):
         self.lam, self.mass, self.friction = np.asarray(lam, dtype=float).ravel(), mass, friction
+        self._remembered: dict = {}
         difference = discriminant(self.lam, mass, friction)
         root = np.sqrt(np.abs(difference))
         self.xi = 0.5 * friction / mass
@@ -131,8 +135,19 @@ class Modes:
             return np.zeros((2, 2, self.lam.size))
         return self.stretch(time).noise[:2, :2]
 
+    def remembered(self, key, make: Callable[[], "Stretch"]) -> "Stretch":
+        """What `make` made for this key before: a plan asks for the same stretch again and again."""
+        if key not in self._remembered:
+            while len(self._remembered) >= REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = make()
+        return self._remembered[key]
+
     def stretch(self, time: float) -> "Stretch":
         """The joint law of (x, p, integral of x dt) over `time`, finite: from a short step by doublings."""
+        return self.remembered(time, lambda: self._stretch(time))
+
+    def _stretch(self, time: float) -> "Stretch":
         doublings = max(0, int(np.ceil(np.log2(max(self.fast.max() * time / SHORT, 1e-300)))))
         step = time / 2.0**doublings
         law = Stretch(self.matrix(step), self._push3(step), self._short_noise(step))
@@ -175,6 +190,12 @@ class Modes:
         return np.array([[xx, xp, xi], [xp, pp, pi], [xi, pi, ii]])
 
 
+@lru_cache(maxsize=4)
+def modes_of(lam: bytes, mass: float, friction: float) -> Modes:
+    """The oscillators of eigenvalues given as bytes, made once."""
+    return Modes(np.frombuffer(lam), mass, friction)
+
+
 @dataclass(frozen=True)
 class Stretch:
     """An affine map with noise, z -> matrix z + push b + noise, of z = (x, p, accumulated x) for m modes.
@@ -196,6 +217,11 @@ class Stretch:
 
 
 def reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
+    """(x, p, sum of x) over n reads, the first at the start, the last at the end."""
+    return modes.remembered((n_reads, spacing), lambda: _reads_stretch(modes, n_reads, spacing))
+
+
+def _reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
     """(x, p, sum of x) over n reads, the first at the start, the last at the end: by doublings of one step."""
     size = modes.lam.size
     read = np.zeros((3, 3, size))
@@ -215,6 +241,18 @@ def reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
     return total
 
 
+def exact_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
+    """An exact step of (x, p) for `kernels.underdamped.exact_steps`, driven by b in mode coordinates.
+
+    Transition (4, m), push (2, m) and Cholesky factor of the noise (3, m).
+    """
+    C = modes.covariance(time) / beta
+    sd = np.sqrt(C[0, 0])
+    across = np.divide(C[0, 1], sd, out=np.zeros_like(sd), where=sd > 0)
+    rest = np.sqrt(np.maximum(C[1, 1] - across**2, 0.0))
+    return modes.transition(time).reshape(4, -1), modes.push(time) * drive, np.array([sd, across, rest])
+
+
 @dataclass(frozen=True, kw_only=True)
 class _ReadOut:
     """The part that all read-outs share; subclasses say what they do after `burn_in` [RC].
@@ -222,6 +260,8 @@ class _ReadOut:
     They do it by two methods: `_weights`, of x and p at the end of the burn-in, and `_since`, the response to b from
     there on and the variance (beta = 1) that comes in.
     """
+
+    inertial = True
 
     burn_in: float
     mass: float
@@ -233,19 +273,25 @@ class _ReadOut:
     def _since(self, modes: Modes):
         return np.zeros_like(modes.lam), np.zeros_like(modes.lam)
 
-    def _modes(self, lam) -> Modes:
-        return Modes(lam, self.mass, self.friction)
+    def modes(self, lam) -> Modes:
+        """The oscillators of these eigenvalues."""
+        return modes_of(np.asarray(lam, dtype=float).tobytes(), self.mass, self.friction)
+
+    def decay_rates(self, lam):
+        """Slowest and fastest rate at which the mean of a mode with eigenvalue in `lam` moves."""
+        modes = self.modes(lam)
+        return float(modes.slow.min()), float(modes.fast.max())
 
     def memory(self, lam):
         """Weight of x0."""
-        modes = self._modes(lam)
+        modes = self.modes(lam)
         f, g, _ = modes.answers(self.burn_in)
         of_x, of_p = self._weights(modes)
         return (of_x * f - of_p * modes.lam * g).reshape(np.shape(lam))
 
     def memory_bound(self, lam):
         """A bound of ``|memory|`` that only falls as the burn-in grows, where memory itself may oscillate."""
-        modes, t = self._modes(lam), self.burn_in
+        modes, t = self.modes(lam), self.burn_in
         of_x, of_p = self._weights(modes)
         later = np.maximum(t, 1.0 / modes.slow)
         peak = later * np.exp(-modes.slow * later) if np.isfinite(t) else 0.0
@@ -256,13 +302,13 @@ class _ReadOut:
 
     def response(self, lam):
         """Weight of b."""
-        modes = self._modes(lam)
+        modes = self.modes(lam)
         (of_x, of_p), (x, p) = self._weights(modes), modes.push(self.burn_in)
         return (of_x * x + of_p * p + self._since(modes)[0]).reshape(np.shape(lam))
 
     def variance(self, lam):
         """Variance at beta = 1: what the state at burn_in brings, plus the noise since."""
-        modes = self._modes(lam)
+        modes = self.modes(lam)
         (of_x, of_p), C = self._weights(modes), modes.covariance(self.burn_in)
         brought = of_x**2 * C[0, 0] + 2.0 * of_x * of_p * C[0, 1] + of_p**2 * C[1, 1]
         return (brought + self._since(modes)[1]).reshape(np.shape(lam))
@@ -277,6 +323,8 @@ class Voltage(_ReadOut):
 class IndependentReads(_ReadOut):
     """The mean of `n_reads` voltages, each read `burn_in` [RC] after a fresh start."""
 
+    kind = "independent"
+
     n_reads: int
 
     def variance(self, lam):
@@ -287,6 +335,8 @@ class IndependentReads(_ReadOut):
 @dataclass(frozen=True, kw_only=True)
 class Integrator(_ReadOut):
     """An analog integrator: the mean voltage over [burn_in, burn_in + duration] [RC]."""
+
+    kind = "integrator"
 
     duration: float
 
@@ -301,6 +351,8 @@ class Integrator(_ReadOut):
 @dataclass(frozen=True, kw_only=True)
 class Reads(_ReadOut):
     """The mean of `n_reads` voltages, the first at `burn_in`, then one every `spacing` [RC]."""
+
+    kind = "reads"
 
     n_reads: int
     spacing: float

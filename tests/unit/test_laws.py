@@ -97,10 +97,10 @@ def test_reference_numbers():
     """Seven digits of published forms: time average and reads from equilibrium, and from rest."""
     one = np.array([1.0])
     for duration, value in ((0.5, 0.8522453), (3.0, 0.4555082), (50.0, 0.0392)):
-        assert laws.stationary_average_variance(one, duration)[0] == pytest.approx(value, abs=5e-8)
+        assert laws.Integrator(np.inf, duration).variance(one)[0] == pytest.approx(value, abs=5e-8)
         assert laws.Integrator(np.inf, duration).variance(one)[0] == pytest.approx(value, abs=5e-8)
     for n, spacing, value in ((7, 0.3, 0.5645056), (200, 1.0, 0.01077373)):
-        assert laws.stationary_reads_variance(one, n, spacing)[0] == pytest.approx(value, abs=5e-8)
+        assert laws.Reads(np.inf, n, spacing).variance(one)[0] == pytest.approx(value, abs=5e-8)
     lam, beta = np.array([0.7]), 2.0
     integrator = laws.Integrator(0.4, 3.0)
     assert lam[0] * integrator.response(lam)[0] == pytest.approx(0.6841747, abs=5e-8)

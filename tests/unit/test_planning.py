@@ -10,6 +10,10 @@ from tests import oracles
 from thermolinalg import laws, planning
 
 
+def reads_of(n_reads, spacing):
+    return laws.IndependentReads(np.inf, n_reads) if spacing is None else laws.Reads(np.inf, n_reads, spacing)
+
+
 def transient(bias0=1.0, rate=0.5, noise=0.1, scale=1.0):
     return planning.Transient(lambda t: bias0 * np.exp(-rate * t), lambda t: noise, scale, rate, rate)
 
@@ -87,7 +91,7 @@ def test_noise_budget():
 def test_mean_square_error_of_an_inverse(n_reads, spacing, rng):
     """Sum of all entries' variances, by Wick's theorem on the dense matrix."""
     A = oracles.random_spd(rng, 5, 20.0)
-    value = planning.inverse_mean_square(np.linalg.eigvalsh(A), n_reads, spacing)
+    value = planning.inverse_mean_square(np.linalg.eigvalsh(A), reads_of(n_reads, spacing))
     if spacing is None:
         exact = oracles.second_moment_variance(A, 1.0, 1, 1.0).sum() / n_reads
     else:
@@ -100,14 +104,14 @@ def test_long_averages_of_an_inverse_follow_the_published_formula():
     rates, tau, n = np.geomspace(0.2, 1.0, 6), 1e7, 10**9
     pairs = sum(1 / (a * b * (a + b)) for a in rates for b in rates)
     exact = 2 / tau * (pairs + np.sum(1 / (2 * rates**3)))
-    assert planning.inverse_mean_square(rates, n, tau / n) == pytest.approx(exact, rel=1e-4)
+    assert planning.inverse_mean_square(rates, reads_of(n, tau / n)) == pytest.approx(exact, rel=1e-4)
 
 
 @pytest.mark.parametrize("spacing", [0.5, None])
 def test_transient_of_an_inverse(spacing, rng):
     A = oracles.random_spd(rng, 4, 6.0)
-    readout = laws.IndependentReads(np.inf, 8) if spacing is None else laws.Reads(np.inf, 8, spacing)
-    found = planning.inverse_transient(tl.Dense(A), readout, spacing is None, 1)
+    readout = reads_of(8, spacing)
+    found = planning.inverse_transient(tl.Dense(A), readout, 1)
     reads = [1.3] if spacing is None else [1.3 + spacing * k for k in range(8)]
     covariances = [oracles.voltage_law(A, np.zeros(4), np.zeros(4), 1.0, t)[1] for t in reads]
     assert found.bias(1.3) == pytest.approx(np.linalg.norm(sum(covariances) / len(reads) - np.linalg.inv(A)), rel=1e-8)
