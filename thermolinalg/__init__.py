@@ -1,6 +1,7 @@
 """thermolinalg: linear algebra on simulated thermodynamic computers, exact in law and honest about cost."""
 
 from . import problems
+from .capacitances import CapacitiveForm, capacitive_form, capacitors, maxwell_matrix
 from .determinant import WorkEstimate, det, logdet
 from .device import Device
 from .dynamics import Inertia
@@ -18,18 +19,22 @@ from .inverse import inv
 from .linear import solve
 from .lyapunov_equation import lyapunov
 from .mitigation import RoundingEnsemble, expected_bias, mitigate, rounding_ensemble
+from .nonlinear import NodeAverage, NonlinearAverage, averaging_time, nonlinear_average
 from .operators import Dense, Diagonal, Kronecker, Krylov, LowRank, as_operator
 from .paths import EulerPaths, euler_maruyama
 from .processes import OrnsteinUhlenbeck
 from .quantization import Quantizer
 from .refinement import as_preconditioner
 from .results import Cost, Estimate, Round
+from .rlc import RLCSampler
 from .statistics import autocorrelation_time, batch_means, effective_sample_size, time_average
 from .underdamped import Underdamped, UnderdampedPaths, critical_friction
+from .warm_starts import WarmStart, warm_start
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CapacitiveForm",
     "Cost",
     "Dense",
     "Device",
@@ -41,6 +46,8 @@ __all__ = [
     "Krylov",
     "LowRank",
     "NoClosedLaw",
+    "NodeAverage",
+    "NonlinearAverage",
     "NotConverged",
     "NotEquilibrated",
     "NotPositiveDefinite",
@@ -48,16 +55,21 @@ __all__ = [
     "PathEnergetics",
     "QuantizationFloor",
     "Quantizer",
+    "RLCSampler",
     "Round",
     "RoundingEnsemble",
     "Underdamped",
     "UnderdampedPaths",
     "UnreliableWork",
+    "WarmStart",
     "WorkEstimate",
     "as_operator",
     "as_preconditioner",
     "autocorrelation_time",
+    "averaging_time",
     "batch_means",
+    "capacitive_form",
+    "capacitors",
     "critical_friction",
     "det",
     "effective_sample_size",
@@ -68,11 +80,14 @@ __all__ = [
     "inv",
     "logdet",
     "lyapunov",
+    "maxwell_matrix",
     "mitigate",
     "negexpm",
+    "nonlinear_average",
     "path_energetics",
     "problems",
     "rounding_ensemble",
     "solve",
     "time_average",
+    "warm_start",
 ]

@@ -15,8 +15,7 @@ def run_chains(function: Callable, rng: np.random.Generator, tasks: Sequence, wo
     Generators are spawned in the main thread, one for each task, and results come back in the order of
     `tasks`, so neither the number of workers nor their timing can change a bit.
     """
-    workers = os.cpu_count() or 1 if workers is None else _check.count(workers, "workers")
-    workers = min(workers, len(tasks))
+    workers = min(_check.workers(workers) or os.cpu_count() or 1, len(tasks))
     generators = rng.spawn(len(tasks))
     if workers == 1:
         return [function(g, task) for g, task in zip(generators, tasks, strict=True)]

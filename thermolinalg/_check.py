@@ -113,9 +113,16 @@ def finite_result(array: np.ndarray, what: str) -> np.ndarray:
     return array
 
 
+def workers(value) -> int | None:
+    """A number of threads; None for as many as there are cores."""
+    return None if value is None else count(value, "workers")
+
+
 def generator(rng) -> np.random.Generator:
     """`numpy.random.default_rng(rng)`, with a message of our own for what it does not take (SPEC 7)."""
     try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
+        made = np.random.default_rng(rng)
+        getattr(made.bit_generator.seed_seq, "spawn")  # noqa: B009  a legacy RandomState has none
+    except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"rng must be None, an int, a SeedSequence or a Generator, got {rng!r}: {error}") from None
+    return made

@@ -11,11 +11,12 @@ from .errors import NotPositiveDefinite
 from .krylov import Krylov
 from .modal import Modal
 from .operators import Dense, Diagonal, Kronecker, LowRank
-from .quantization import Quantizer
+from .quantization import MOST_BITS, Quantizer
 from .results import Cost
 
 IDEAL_WORD = 64  # bits that an ideal converter moves over the link for a number: a float64
-MOST_BITS = 52  # float64 has no more
+KEPT_PROGRAMS = 2  # programmed versions that are kept with an operator
+DENSE_ADVICE = 2000  # size up to which a sparse matrix is made dense to find out how many bits would do
 READ_RANGE_SDS = 5.0  # an auto-ranging converter for a stream of reads covers the mean plus so many deviations
 
 
@@ -170,7 +171,7 @@ class Device:
         """Steps 1 and 2: the operator and right-hand side that the machine holds."""
         clipped = {"matrix": 0, "dac": 0, "adc": 0}
         if b is not None:
-            b, clipped["dac"] = self.dac.round(b, rng)
+            b, clipped["dac"] = self.dac.round(b, rng, self.dac.range_of(b, axis=0))
         if self.matrix_bits is None and self.mismatch == 0.0:
             return Programmed(operator, b, clipped)
         if not isinstance(operator, Dense | Diagonal) and not (isinstance(operator, Krylov) and operator.is_sparse):
@@ -187,6 +188,8 @@ class Device:
             return self._program_matrix(operator, rng)
         sheet = (self.matrix_bits, self.matrix_range, self.mismatch, self.mismatch_seed)
         if sheet not in operator.programmed:
+            while len(operator.programmed) >= KEPT_PROGRAMS:
+                del operator.programmed[next(iter(operator.programmed))]
             operator.programmed[sheet] = self._program_matrix(operator, rng)
         return operator.programmed[sheet]
 
@@ -194,7 +197,10 @@ class Device:
         if isinstance(operator, Diagonal):
             entries, clipped = self.matrix.round(operator.rates, rng)
             held = entries * self.mismatch_factors(entries.size)
-            self._require_definite(operator, held.min())
+            if held.min() <= 0:
+                factors = self.mismatch_factors(entries.size)
+                bits = self.fewest_bits(lambda device: (device.matrix.round(operator.rates)[0] * factors).min() > 0)
+                raise self._not_definite(operator, held.min(), bits)
             return Diagonal(held), clipped
         if isinstance(operator, Krylov):
             lower = scipy.sparse.tril(operator.sparse()).tocoo()
@@ -202,14 +208,21 @@ class Device:
             entries = entries * self.mismatch_factors(entries.size)
             lower = scipy.sparse.coo_array((entries, (lower.row, lower.col)), shape=lower.shape)
             held = (lower + scipy.sparse.tril(lower, -1).T).tocsr()
-            return Krylov(held, tol=operator.tol, max_products=operator.max_products), clipped
+            machine = Krylov(held, tol=operator.tol, max_products=operator.max_products)
+            try:
+                machine.bounds  # noqa: B018  definiteness is decided here, at programming
+            except NotPositiveDefinite as error:
+                operator.bounds  # noqa: B018  a matrix that was indefinite before says so itself
+                advice = self._bits_for_array(operator.dense()) if operator.shape[0] <= DENSE_ADVICE else None
+                raise self._not_definite(operator, error.eigenvalue, advice) from None
+            return machine, clipped
         held, clipped = self.program_array(operator.dense(), rng)
         machine = Dense(held)
         try:
             machine.cholesky  # noqa: B018  definiteness is decided here, at programming, not in the middle of a run
         except NotPositiveDefinite as error:
-            self._require_definite(operator, error.eigenvalue)
-            raise
+            operator.bounds  # noqa: B018  a matrix that was indefinite before it was programmed says so itself
+            raise self._not_definite(operator, error.eigenvalue, self._bits_for_array(operator.dense())) from None
         return machine, clipped
 
     def program_array(self, A: np.ndarray, rng: np.random.Generator | None = None) -> tuple[np.ndarray, int]:
@@ -225,30 +238,28 @@ class Device:
             return np.ones(size)
         return 1.0 + self.mismatch * np.random.default_rng((self.mismatch_seed, size)).standard_normal(size)
 
-    def _require_definite(self, operator, eigenvalue):
-        """Raise, with the word length that would do, if programming left an eigenvalue that is not positive."""
-        if eigenvalue > 0:
-            return
-        operator.bounds  # noqa: B018  a matrix that was indefinite before it was programmed says so itself
-        bits = self.fewest_bits(operator.dense(), lambda held: held.cholesky is not None)
-        remedy = "no word length helps: a smaller mismatch, or more damping on A, is needed"
+    def _not_definite(self, operator, eigenvalue: float, bits: int | None) -> NotPositiveDefinite:
+        """The error for programming that left an eigenvalue that is not positive, with the bits that would do."""
+        remedy = "no word length helps: a smaller mismatch, a wider range, or more damping on A, is needed"
         if bits is not None:
             remedy = f"matrix_bits={bits} would do"
-        raise NotPositiveDefinite(
+        return NotPositiveDefinite(
             f"A as programmed (matrix_bits={self.matrix_bits}, mismatch={self.mismatch:g}) is not positive definite: "
             f"its smallest eigenvalue is {eigenvalue:.6g}, that of A itself {operator.bounds[0]:.6g}; {remedy}",
             float(eigenvalue),
         )
 
-    def fewest_bits(self, A: np.ndarray, good: Callable[[Dense], bool]) -> int | None:
-        """Fewest bits from `matrix_bits` on with which A, rounded to nearest on this device, is good; None if none is.
+    def _bits_for_array(self, A: np.ndarray) -> int | None:
+        return self.fewest_bits(lambda device: Dense(device.program_array(A)[0]).cholesky is not None)
 
-        A matrix for which `good` raises `NotPositiveDefinite` is not.
+    def fewest_bits(self, good: Callable[["Device"], bool]) -> int | None:
+        """Fewest bits from `matrix_bits` on with which this device, rounding to nearest, is good; None if none is.
+
+        A device for which `good` raises `NotPositiveDefinite` is not.
         """
         for bits in range(self.matrix_bits or MOST_BITS, MOST_BITS + 1):
-            held, _ = replace(self, matrix_bits=bits, rounding="nearest").program_array(A)
             try:
-                if good(Dense(held)):
+                if good(replace(self, matrix_bits=bits, rounding="nearest")):
                     return bits
             except NotPositiveDefinite:
                 continue

@@ -17,7 +17,8 @@ from .operators import Dense, as_operator
 from .results import Estimate
 
 DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max
-PAIR_TOLERANCE = 1e-8  # share of the trace at which the factorisation of the pair variances stops
+PAIR_TOLERANCE = 1e-8  # what a factorisation of the pair variances, scaled to a unit diagonal, may leave of it
+MOST_READS = 10**9  # that stand for an integrator
 
 
 def inv(
@@ -108,10 +109,12 @@ def inv(
     if np.isinf(device.beta):
         raise ValueError("inv reads the covariance of thermal noise, and a device with beta = inf has none")
     target = as_operator(A)
-    target = Dense(target.dense()) if isinstance(target, Krylov) else target
+    if isinstance(target, Krylov):
+        array = target.dense()
+        target = Dense((array + array.T) / 2.0)
     n_chains = _check.count(n_chains, "n_chains")
     request = Request.of(duration, n_reads, read_spacing, rtol)
-    generator = _check.generator(rng)
+    generator, workers = _check.generator(rng), _check.workers(workers)
 
     machine = device.program(target, None, generator)
     operator = machine.operator
@@ -135,6 +138,11 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, d
     if request.duration is not None:
         _, fastest = dynamics.integrator(np.inf, request.duration).decay_rates(operator.eigenvalues)
         n = int(np.ceil(request.duration * fastest / DENSE_READS))
+        if n > MOST_READS:
+            raise ValueError(
+                f"duration = {request.duration:.3g} RC would take {n:.2g} reads to simulate (most: {MOST_READS:.0e}); "
+                "use n_reads, whose independent reads are drawn at once"
+            )
         return dynamics.reads(np.inf, n, request.duration / n)
     if request.n_reads is not None:
         return dynamics.reads(np.inf, request.n_reads, request.read_spacing)
@@ -145,6 +153,8 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, d
         identity = np.eye(target.shape[0])
         gap = operator.function(np.reciprocal, identity) - target.function(np.reciprocal, identity)
         floor = float(np.linalg.norm(gap))
+    rounding = _rounding_bias(operator, device)
+    floor = float(np.hypot(floor, np.linalg.norm(rounding)))
     budget = planning.noise_budget(request.rtol, float(scale), floor, device.beta, "A^-1") * n_chains
     white = device.beta * (device.read_noise**2 + device.adc.error_variance(_read_range(operator, device)))
     from_white = planning.white_mean_square(operator, white)
@@ -171,7 +181,7 @@ def _read_range(operator: Modal, device: Device) -> float:
 
 def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
     if burn_in == "auto" and readout.kind == "independent" and not readout.inertial:
-        t0 = planning.independent_inverse_burn_in(operator.bounds[0], readout.n_reads * n_chains)
+        t0 = planning.independent_inverse_burn_in(operator.extremes[0], readout.n_reads * n_chains)
     else:
         t0 = planning.resolve_burn_in(burn_in, planning.inverse_transient(operator, readout, n_chains), "A^-1")
     return replace(readout, burn_in=t0)
@@ -238,20 +248,22 @@ class _Run:
         moments, clipped = paths.second_moments(
             self.operator, self.readout, self.device, full_scale, not self.analog, self.n_chains, generator, workers
         )
-        converted_variance = 0.0
+        top = None
         if self.analog:
-            moments, counts, errors = zip(*(self._convert_once(generator, m) for m in moments), strict=True)
-            clipped, converted_variance = sum(counts), float(np.mean(errors))
+            moments, counts, tops = zip(*(self._convert_once(generator, m) for m in moments), strict=True)
+            clipped, top = sum(counts), max(tops)
         value = beta * sum(moments) / self.n_chains
         value[np.diag_indices_from(value)] -= self.white
-        if self.n_chains >= CHAINS_FOR_SCATTER:
-            scatter = beta * np.std(moments, axis=0, ddof=1) / np.sqrt(self.n_chains)
-            return value, (scatter, "chains"), clipped
+        spread = None if self.n_chains < CHAINS_FOR_SCATTER else beta * np.std(moments, axis=0, ddof=1)
 
         def stderr():
-            return np.sqrt(self.stderr() ** 2 + beta**2 * converted_variance / self.n_chains)
+            each = self.noise_variance() if spread is None else spread**2
+            common = self._common_variance(each, top)
+            if spread is None and top is not None:
+                each = each + beta**2 * self.device.adc.error_variance(top) - common
+            return _check.finite_result(np.sqrt(each / self.n_chains + common), "stderr")
 
-        return value, (stderr, "law"), clipped
+        return value, (stderr, "law" if spread is None else "chains"), clipped
 
     @property
     def white(self) -> float:
@@ -262,41 +274,76 @@ class _Run:
         return self.device.beta * (self.device.read_noise**2 + rounding)
 
     def _convert_once(self, generator, moment):
-        """An integrator's output with read noise, rounded; how many entries saturated; the variance that this adds."""
+        """An integrator's output with read noise, rounded; how many entries saturated; the full scale."""
         if self.device.read_noise:
             noise = self.device.read_noise * generator.standard_normal(moment.shape)
             moment = moment + np.tril(noise) + np.tril(noise, -1).T
         rounded, clipped = self.device.adc.round(moment, generator)
         lower = np.tril(rounded)  # of a stochastic rounding: one for both halves
-        error = self.device.read_noise**2 + self.device.adc.error_variance(self.device.adc.range_of(moment))
-        return lower + np.tril(rounded, -1).T, clipped, error
+        return lower + np.tril(rounded, -1).T, clipped, float(self.device.adc.range_of(moment))
+
+    def _common_variance(self, each: np.ndarray, top: float | None) -> np.ndarray | float:
+        """Mean square (d, d) of the rounding error that all chains share: what no averaging removes."""
+        if self.device.adc_bits is None:
+            return 0.0
+        if top is None:
+            return _rounding_bias(self.operator, self.device) ** 2
+        beta = self.device.beta
+        common = self.device.adc.averaged_error_variance(top, np.sqrt(each).ravel() / beta)
+        return beta**2 * common.reshape(each.shape)
 
     def stderr(self) -> np.ndarray:
         """Standard error (d, d) from the law of reads in equilibrium."""
-        operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
-        n, white = self.readout.n_reads, self.white
+        return _check.finite_result(np.sqrt(self.noise_variance() / self.n_chains), "stderr")
+
+    def noise_variance(self) -> np.ndarray:
+        """Variance (d, d) of one chain by thermal and read noise, and by rounding as far as it is noise."""
+        n, white, d = self.readout.n_reads, self.white, self.operator.shape[0]
         if self.independent:
-            covariance = operator.function(lambda lam: 1.0 / lam + white, np.eye(operator.shape[0]))
-            spread = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
-            return np.sqrt(spread / (n * self.n_chains))
+            covariance = self.operator.function(lambda lam: 1.0 / lam + white, np.eye(d))
+            return (np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / n
+        operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
         variance = _correlated_variance(operator, self.readout)
+        if self.analog:
+            return variance + (self.device.beta * self.device.read_noise) ** 2
         if white:
-            inverse = operator.function(np.reciprocal, np.eye(operator.shape[0]))
+            inverse = operator.function(np.reciprocal, np.eye(d))
             diagonal = np.diag(inverse)
             from_white = white * (np.add.outer(diagonal, diagonal) + white)
             variance += (from_white + np.diag(np.diag(2.0 * white * inverse + white**2))) / n
-        return np.sqrt(variance / self.n_chains)
+        return variance
 
     def cost(self):
         """Time and mean energies; of noise in equilibrium, and no current is driven."""
         d, n = self.operator.shape[0], self.readout.n_reads
         runs = n if self.independent else 1
-        thermal = 0.5 * d * runs / self.device.beta
+        time = self.readout.burn_in + self.span
+        settled = float(d)
+        if not self.equilibrated and not self.readout.inertial:
+            settled = self.operator.trace(lambda lam: -np.expm1(-2.0 * lam * time))
+        thermal = 0.5 * settled / self.device.beta
         return self.device.cost(
             self.operator, runs=runs, burn_in=self.readout.burn_in, duration=self.span, n_inputs=0,
             n_outputs=d * (d + 1) // 2 if self.analog else d * n, n_chains=self.n_chains,
-            energies=(0.0, thermal, thermal),
+            energies=(0.0, runs * thermal, thermal),
         )  # fmt: skip
+
+
+def _rounding_bias(operator: Modal, device: Device) -> np.ndarray | float:
+    """Bias (d, d) of the covariance of rounded reads, times beta, after the host took h^2/12 off the diagonal.
+
+    Rounding changes the scale of a normal number by a gain and its variance by more or less than h^2/12 once a step
+    is not small beside its deviation, or its range is.
+    """
+    if device.adc_bits is None:
+        return 0.0
+    full_scale = _read_range(operator, device)
+    covariance = operator.function(np.reciprocal, np.eye(operator.shape[0])) / device.beta
+    variance = np.diag(covariance) + device.read_noise**2
+    gain, square = device.adc.response_to_noise(full_scale, np.sqrt(variance))
+    bias = (np.outer(gain, gain) - 1.0) * covariance
+    bias[np.diag_indices_from(bias)] = square - variance - device.adc.error_variance(full_scale)
+    return device.beta * bias
 
 
 def _correlated_variance(operator: Dense, readout) -> np.ndarray:
@@ -307,11 +354,13 @@ def _correlated_variance(operator: Dense, readout) -> np.ndarray:
     semidefinite and smooth, so a pivoted Cholesky factor of few columns turns it into a few matrix products.
     """
     V, W = operator.eigenvectors, planning.pair_variances(operator.rates, readout)
+    root = np.sqrt(W.diagonal())  # scaled to a unit diagonal, so that fast modes count
     squares = V**2
     variance = squares @ W @ squares.T
-    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(W, tol=PAIR_TOLERANCE * W.diagonal().max(), lower=1)
+    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(W / np.outer(root, root), tol=PAIR_TOLERANCE, lower=1)
     columns = np.empty((W.shape[0], rank))
     columns[pivots - 1] = np.tril(factor)[:, :rank]
+    columns *= root[:, None]
     for column in columns.T:
         variance += ((V * column) @ V.T) ** 2
     return variance

@@ -14,15 +14,20 @@ from .errors import NotConverged, NotPositiveDefinite
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
 BOUNDS_TOLERANCE = 1e-3  # relative change of the lowest Ritz value at which estimated bounds are accepted
 BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz values lie inside the spectrum
+SAMPLES = 64  # points between the bounds at which f is looked at for being zero all over
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
+
+
+class _Vanishes(Exception):
+    """f is zero on the whole spectrum."""
 
 
 class Krylov:
     """A matrix known by its products: ``f(A) v`` in a Krylov space, memory of a few vectors for any number of steps.
 
     The Lanczos recurrence runs once to find the coefficients of ``f(A) v`` and a second time to add up the vectors,
-    so no basis is stored: two products a step, six vectors of length d. No reorthogonalisation: rounding delays
-    convergence but does not spoil it.
+    so no basis is stored: two products a step, six vectors of length d, and for k steps the (k, k) eigenvectors of
+    the tridiagonal matrix. No reorthogonalisation: rounding delays convergence but does not spoil it.
 
     Parameters
     ----------
@@ -32,8 +37,8 @@ class Krylov:
         Numbers that enclose the spectrum. By default they are estimated by Lanczos and widened by 5 %; an estimate
         is no guarantee, so give them where they are known.
     tol : float, optional
-        Relative error of ``f(A) v`` at which the iteration stops: the change of the result over the last fifth of
-        the steps.
+        Relative change of ``f(A) v`` over the last fifth of the steps at which the iteration stops. As a rule the
+        error is below that; a mode that v hardly excites and f weighs heavily may not have been met by then.
     max_products : int, optional
         Products that one ``f(A) v`` may use.
 
@@ -81,7 +86,9 @@ class Krylov:
         self.products = 0
         self.programmed: dict = {}  # what devices hold in place of this operator (see `Modal.programmed`)
         if bounds is not None:
-            low, high = (_check.positive(value, "bounds") for value in bounds)
+            if np.shape(bounds) != (2,):
+                raise ValueError(f"bounds must be (low, high), got {bounds!r}")
+            low, high = (_check.positive(float(value), "bounds") for value in bounds)
             if low > high:
                 raise ValueError(f"bounds must be (low, high) with low <= high, got {tuple(bounds)}")
             self.bounds = (low, high)
@@ -129,6 +136,11 @@ class Krylov:
         high = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta[: len(alpha) - 1])).max()
         return float(low[0]) * (1.0 - BOUNDS_MARGIN), float(high) * (1.0 + BOUNDS_MARGIN)
 
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The `bounds`."""
+        return self.bounds
+
     def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
         """f(A) v for v (d,) or (d, k), to the relative tolerance `tol`."""
         v = _check.columns(v, "v", self.shape[0])
@@ -140,9 +152,15 @@ class Krylov:
 
         def coefficients(alpha, beta):
             values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
-            return vectors @ (f(values) * vectors[0])
+            weights = vectors @ (f(values) * vectors[0])
+            if not weights.any() and not np.any(f(np.geomspace(*self.bounds, SAMPLES))):
+                raise _Vanishes
+            return weights
 
-        weights, recurrence = self._lanczos(v, coefficients, self.tol)
+        try:
+            weights, recurrence = self._lanczos(v, coefficients, self.tol)
+        except _Vanishes:
+            return np.zeros_like(v)
         return norm * self._combine(v, weights, *recurrence)
 
     def quadratic_form(self, f: Callable[[np.ndarray], np.ndarray], v) -> float:
@@ -162,6 +180,7 @@ class Krylov:
 
     def trace_with_error(self, f, probes: int = 8, rng=0) -> tuple[float, float]:
         """Trace of f(A) and the standard error of that estimate, from `probes` random sign vectors."""
+        probes = _check.count(probes, "probes", least=2)
         signs = np.random.default_rng(rng).integers(0, 2, (probes, self.shape[0])) * 2.0 - 1.0
         values = np.array([self.quadratic_form(f, v) for v in signs])
         return float(values.mean()), float(values.std(ddof=1) / np.sqrt(probes))
@@ -231,4 +250,5 @@ def _change(current, previous) -> float:
         return np.inf
     difference = current.copy()
     difference[: previous.size] -= previous
-    return float(np.linalg.norm(difference) / max(np.linalg.norm(current), np.finfo(float).tiny))
+    size = np.linalg.norm(current)
+    return float(np.linalg.norm(difference) / size) if size > 0.0 else np.inf

@@ -212,7 +212,10 @@ def integrator_step(lam, step):
 def driven_heat(lam, x0, b, time):
     """Integral over [0, time] of lam <x>^2: Joule heat of the mean current in a mode, in units of C volt^2."""
     y, a = b - lam * x0, lam * time
-    return lam * (x0**2 * time + 2.0 * x0 * y * time**2 * phi2(a) + y**2 * time**3 * psi(a))
+    early = lam * (x0**2 * time + 2.0 * x0 * y * time**2 * phi2(a) + y**2 * time**3 * psi(a))
+    end, off = b / lam, y / lam  # late, the sum above cancels, and one about the end of the charging does not
+    late = lam * (end**2 * time - 2.0 * end * off * rise(lam, time) + off**2 * rise(lam, 2.0 * time) / 2.0)
+    return np.where(a < 1.0, early, late)
 
 
 def heat_from_bath(lam, x0, b, time):

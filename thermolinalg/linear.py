@@ -47,7 +47,8 @@ def solve(
         integrator, or by reads where `read_spacing` is given. With a held spectrum the plan uses the exact spectrum
         and the exact answer, which is knowledge of the simulator; with bounds only (`Krylov`) the error is
         guaranteed to be at most rtol if the bounds hold, and `Estimate.caution` says by how much it falls below. No
-        plan averages for less than the fastest relaxation time; where that is better than rtol, so is the result.
+        plan averages for less than the fastest relaxation time, nor counts on noise that has not yet come to
+        equilibrium; where that is better than rtol, so is the result.
     burn_in : "auto" or float
         "auto": long enough that the bias left from the start is at most a tenth of the standard error.
     x0 : array_like, optional
@@ -67,7 +68,7 @@ def solve(
         solve for it and adds the answer, round by round. The error shrinks in each round by sqrt(2 / (beta duration)),
         whatever the condition number and d, so accuracy costs its logarithm and not its square. Needs rtol; duration
         or n_reads then describe one round and are optional. With a rounded matrix A_q it converges if the spectral
-        radius of (A_q - A) A_q^-1 is below 1.
+        radius of (A_q - A) A_q^-1 is below 1; from 0.9 on it is given up as too slow.
     n_chains : int
         Independent replicas of the device, averaged.
     rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
@@ -116,7 +117,7 @@ def solve(
     target = as_operator(A)
     given = _check.columns(b, "b", target.shape[0])
     n_chains = _check.count(n_chains, "n_chains")
-    generator = _check.generator(rng)
+    generator, workers = _check.generator(rng), _check.workers(workers)
     rhs = given.reshape(given.shape[0], -1)
     if refine:
         if x0 is not None:
@@ -140,12 +141,12 @@ def solve(
     stderr, kind = run.stderr(chains, simulator, generator, given.shape)
     operator, products, caution = machine.operator, None, None
     if isinstance(operator, Krylov):
-        products = operator.products - (used if operator is target else 0)
         caution = None if rtol is None else run.caution(rtol, value)
+        products = operator.products - (used if operator is target else 0)
     return Estimate(
         value=value.reshape(given.shape), stderr_source=stderr, stderr_kind=kind, n_chains=n_chains,
         simulator=simulator, device=device, cost=run.cost(value), clipped=machine.clipped | {"adc": clipped},
-        products=products, caution=caution, **run.times,
+        products=products, caution=caution, stderr_error_source=run.stderr_error(stderr, kind), **run.times,
     )  # fmt: skip
 
 

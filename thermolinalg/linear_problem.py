@@ -73,30 +73,32 @@ class ModalProblem:
     def draw(self, readout, n_chains: int, rng: np.random.Generator) -> np.ndarray:
         """Read-outs (n_chains, d, k) from their exact law."""
         rates, k = self.operator.rates, self.b.shape[1]
-        noise = rng.standard_normal((rates.size, n_chains * k))
-        noise *= np.sqrt(readout.variance(rates) / self.device.beta)[:, None]
+        modes = rng.standard_normal((rates.size, n_chains, k))
+        modes *= np.sqrt(readout.variance(rates) / self.device.beta)[:, None, None]
         mean = scale_rows(readout.response(rates), self.drive) + scale_rows(readout.memory(rates), self.origin)
-        noise += np.tile(mean, n_chains)
-        return self.operator.from_modes(noise).reshape(-1, n_chains, k).transpose(1, 0, 2)
+        modes += mean[:, None, :]
+        out = self.operator.from_modes(modes.reshape(rates.size, n_chains * k))
+        return out.reshape(-1, n_chains, k).transpose(1, 0, 2)
 
     def variance(self, readout, rng: np.random.Generator) -> np.ndarray:
         """Thermal variance (d,) of each entry of a read-out."""
         return self.operator.diagonal(readout.variance) / self.device.beta
 
-    def energies(self, readout, time: float, mean: np.ndarray) -> tuple[float | None, float | None, float]:
-        """Mean Joule heat, heat from the bath, stored energy of runs over `time` [RC], in units of C V^2.
+    def energies(self, readout, time: float) -> tuple[float | None, float | None, float]:
+        """Joule heat and heat from the bath of the runs over `time` [RC], and what one stores: means, in C V^2.
 
         With inertia only what is stored is given: x^T A x / 2 in the end, kinetic energy not counted.
         """
         rates = self.operator.rates[:, None]
         if readout.inertial:
-            thermal = 0.5 / self.device.beta * self.b.shape[0] * self.b.shape[1]
-            return None, None, float(np.sum(self.drive**2 / rates)) / 2.0 + thermal
+            stored = 0.5 * float(np.sum(self.drive**2 / rates)) / self.b.shape[1]
+            return None, None, stored + 0.5 * self.b.shape[0] / self.device.beta
         run, thermal = laws.Voltage(time), self._thermal_energy(time)
         joule = float(np.sum(laws.driven_heat(rates, self.origin, self.drive, time)))
         mechanical = float(np.sum(laws.heat_from_bath(rates, self.origin, self.drive, time)))
         final = run.response(rates) * self.drive + run.memory(rates) * self.origin
-        return joule, mechanical + thermal, float(np.sum(rates * final**2)) / 2.0 + thermal
+        stored = (float(np.sum(rates * final**2)) / 2.0 + thermal) / self.b.shape[1]
+        return joule, mechanical + thermal, stored
 
     def _thermal_energy(self, time: float) -> float:
         """(1 / (2 beta)) tr(I - e^{-2 A time}) for each run."""
@@ -107,6 +109,7 @@ class BoundedProblem:
     """A problem known by products with A and bounds of its spectrum: exact draws, guaranteed plans."""
 
     stderr_kind = "rms"
+    variance_error = np.nan  # relative standard error of the last `variance`
 
     def __init__(self, operator: Krylov, b: np.ndarray, x0: np.ndarray, device: Device):
         self.operator, self.b, self.x0, self.device = operator, b, x0, device
@@ -153,10 +156,10 @@ class BoundedProblem:
     def variance(self, readout, rng: np.random.Generator) -> np.ndarray:
         """One thermal variance for all entries (d,): the mean over them, from a stochastic trace."""
         d = self.operator.shape[0]
-        trace, _ = self.operator.trace_with_error(readout.variance, PROBES, rng)
+        trace, error = self.operator.trace_with_error(readout.variance, PROBES, rng)
+        self.variance_error = error / trace
         return np.full(d, trace / (d * self.device.beta))
 
-    def energies(self, readout, time: float, mean: np.ndarray) -> tuple[float, None, float]:
-        """Joule heat of the steady current over all of `time` (a little too much), none known, stored energy."""
-        power = float(np.sum(self.b * mean))
-        return power * time, None, power / 2.0 + 0.5 * self.b.size / self.device.beta
+    def energies(self, readout, time: float) -> tuple[None, None, None]:
+        """Not known: they would take as many products again."""
+        return None, None, None

@@ -11,6 +11,10 @@ from .errors import NoClosedLaw, QuantizationFloor
 from .linear_problem import BoundedProblem, ModalProblem
 
 SIMULATORS = ("auto", "law", "path")
+PATHLESS = (
+    'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
+    "or a read-out whose law is known (an integrator, or adc_bits=None)"
+)
 CHAINS_FOR_SCATTER = 32  # chains from which the standard error can be taken from their scatter
 
 
@@ -71,6 +75,8 @@ class Request:
             shortest = 1.0 / problem.operator.bounds[1]
             return dynamics.integrator(np.inf, planning.solve_time(integrated, budget, shortest))
 
+        read_variance += problem.b.shape[0] * self._own_rounding(problem)
+
         def averaged(n):
             reads = dynamics.reads(np.inf, n, self.read_spacing)
             return problem.trace_at_most(reads.variance) / beta + read_variance / n
@@ -80,7 +86,9 @@ class Request:
     def _budget(self, problem, target, rhs) -> float:
         """Mean square error left for noise, after rounding and mismatch took theirs."""
         if problem.operator is target and np.array_equal(problem.b, rhs):
-            scale, floor = problem.answer_norm_at_least(), 0.0
+            floor, scale = 0.0, problem.answer_norm_at_least()
+            if problem.device.adc_bits is not None or problem.device.read_noise:
+                scale = float(np.linalg.norm(problem.answer))  # what converters add compares with it, not with a bound
         else:
             answer = target.function(np.reciprocal, rhs)
             scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(problem.answer - answer))
@@ -93,14 +101,24 @@ class Request:
         if device.adc_bits is None:
             return 0.0
         if self.read_spacing is None:
-            return d * k * device.adc.error_variance(device.adc.range_of(problem.answer))
+            errors = device.adc.error_variance(device.adc.range_of(problem.answer, axis=0))
+            return d * float(np.sum(np.broadcast_to(errors, k)))
         full_scale, sd = _read_range(problem)
         return k * float(device.adc.averaged_error_variance(full_scale, sd).sum())
 
+    @staticmethod
+    def _own_rounding(problem) -> float:
+        """Variance of the rounding error of one read, of which an average keeps its share."""
+        if problem.device.adc_bits is None:
+            return 0.0
+        return problem.device.adc.error_variance(_read_range(problem)[0])
 
-def _read_range(problem: ModalProblem) -> tuple[float, np.ndarray]:
+
+def _read_range(problem) -> tuple[float, np.ndarray]:
     """Full scale of a converter for a stream of reads, and the standard deviation (d,) of a read."""
     device = problem.device
+    if isinstance(problem, BoundedProblem):
+        raise ValueError(PATHLESS)
     sd = np.sqrt(problem.operator.diagonal(np.reciprocal) / device.beta + device.read_noise**2)
     if device.adc_range != "max":
         return float(device.adc_range), sd
@@ -152,10 +170,7 @@ class LinearRun:
             )
         chosen = ("path" if self.rounds_reads else "law") if simulator == "auto" else simulator
         if chosen == "path" and isinstance(self.problem, BoundedProblem):
-            raise ValueError(
-                'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
-                "or a read-out whose law is known (an integrator, or adc_bits=None)"
-            )
+            raise ValueError(PATHLESS)
         if chosen == "path" and self.readout.inertial and self.readout.kind == "integrator":
             raise ValueError(
                 'simulator="path" has no integrator for underdamped dynamics; use n_reads with a small read_spacing, '
@@ -194,31 +209,63 @@ class LinearRun:
             chains = chains + sd * generator.standard_normal(chains.shape)
         if self.device.adc_bits is None:
             return chains, 0
-        rounded, clipped = zip(*(self.device.adc.round(chain, generator) for chain in chains), strict=True)
+        adc = self.device.adc
+        rounded, clipped = zip(*(adc.round(c, generator, adc.range_of(c, axis=0)) for c in chains), strict=True)
         return np.array(rounded), sum(clipped)
 
     def stderr(self, chains, simulator, generator, shape):
-        """Standard error (or what computes it when asked) and its kind."""
-        if self.n_chains >= CHAINS_FOR_SCATTER and (self.problem.stderr_kind == "rms" or simulator == "path"):
-            return (chains.std(axis=0, ddof=1) / np.sqrt(self.n_chains)).reshape(shape), "chains"
+        """What computes the standard error when asked, and its kind.
+
+        Noise averages out over chains; of the rounding error only the part that noise dithers does.
+        """
+        scatter = self.n_chains >= CHAINS_FOR_SCATTER and (self.problem.stderr_kind == "rms" or simulator == "path")
         probe = generator.spawn(1)[0]
-        full_scale = self.device.adc.range_of(chains) if self.device.adc_bits is not None else 0.0
+        spread = chains.std(axis=0, ddof=1) if scatter else None
+        full_scale = self._full_scales(chains)
 
         def evaluate():
-            variance = self.problem.variance(self.readout, probe) + self._reading_variance(full_scale)
-            one_column = np.sqrt(variance / self.n_chains)
-            return np.repeat(one_column[:, None], self.problem.b.shape[1], axis=1).reshape(shape)
+            noise = self._noise_variance(probe)
+            common, own = self._rounding_variances(noise, full_scale)
+            each = noise + own if spread is None else spread**2
+            variance = each / self.n_chains + common
+            return _check.finite_result(np.sqrt(np.broadcast_to(variance, chains.shape[1:])).reshape(shape), "stderr")
 
-        return evaluate, self.problem.stderr_kind
+        return evaluate, "chains" if scatter else self.problem.stderr_kind
 
-    def _reading_variance(self, full_scale):
-        """What read noise and rounding add to the variance of each entry of one chain."""
-        device, n = self.device, conversions(self.readout)
-        noise = device.read_noise**2 / n
-        if not self.rounds_reads:
-            return noise + device.adc.error_variance(full_scale)
-        full_scale, sd = _read_range(self.problem)
-        return noise + device.adc.error_variance(full_scale) / n + device.adc.averaged_error_variance(full_scale, sd)
+    def _full_scales(self, chains):
+        """Full scale (k,) of the conversion of each column of what was read, the largest over chains."""
+        if self.device.adc_bits is None:
+            return 0.0
+        return np.broadcast_to(self.device.adc.range_of(chains, axis=(0, 1)), chains.shape[2])
+
+    def _noise_variance(self, probe) -> np.ndarray:
+        """Variance (d, 1) of each entry of one chain by thermal and read noise."""
+        noise = self.problem.variance(self.readout, probe) + self.device.read_noise**2 / conversions(self.readout)
+        return noise[:, None]
+
+    def _rounding_variances(self, noise, full_scale):
+        """Mean square rounding error of one chain: what all chains share, and what each has of its own."""
+        adc, n = self.device.adc, conversions(self.readout)
+        if self.device.adc_bits is None:
+            return 0.0, 0.0
+        sd = np.sqrt(noise)
+        if self.rounds_reads:
+            full_scale, sd = _read_range(self.problem)
+            sd = sd[:, None]
+        common = np.array([adc.averaged_error_variance(top, sd[:, 0]) for top in np.atleast_1d(full_scale)]).T
+        return common, (adc.error_variance(full_scale) - (0.0 if self.rounds_reads else common)) / n
+
+    def stderr_error(self, stderr, kind: str):
+        """What computes the relative error of a standard error of kind "rms"; None for other kinds."""
+        if kind != "rms":
+            return None
+
+        def evaluate():
+            if np.isnan(self.problem.variance_error):
+                stderr()
+            return 0.5 * self.problem.variance_error
+
+        return evaluate
 
     def caution(self, rtol: float, value: np.ndarray) -> float:
         """Requested error over the error expected for this run, for a plan from bounds."""
@@ -229,9 +276,10 @@ class LinearRun:
         """Time and mean energies of the run; `loaded`: the matrix is on the device from an earlier run."""
         readout, size = self.readout, self.problem.b.size
         repeats = readout.n_reads if readout.kind == "independent" else 1
-        energies = self.problem.energies(readout, readout.burn_in + self.span, value)
+        heats = self.problem.energies(readout, readout.burn_in + self.span)
+        joule, stochastic = (None if heat is None else repeats * heat for heat in heats[:2])
         return self.device.cost(
             self.problem.operator, runs=repeats * value.shape[1], burn_in=readout.burn_in, duration=self.span,
             n_inputs=size, n_outputs=size * conversions(readout), n_chains=self.n_chains,
-            energies=[None if e is None else repeats * e for e in energies], loaded=loaded,
+            energies=(joule, stochastic, heats[2]), loaded=loaded,
         )  # fmt: skip

@@ -246,9 +246,9 @@ def mitigate(
 def _share(protocol: dict, weight: float) -> dict:
     share = dict(protocol)
     if share.get("duration") is not None:
-        share["duration"] *= weight
+        share["duration"] = _check.positive(share["duration"], "duration") * weight
     if share.get("n_reads") is not None:
-        share["n_reads"] = max(1, round(share["n_reads"] * weight))
+        share["n_reads"] = max(1, round(_check.count(share["n_reads"], "n_reads") * weight))
     return share
 
 

@@ -135,13 +135,14 @@ class Dense(Modal):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Smallest and largest eigenvalue; without a spectrum at hand, by Lanczos on A and on its Cholesky factor."""
-        if "_decomposition" in self.__dict__ or self.shape[0] < LANCZOS_FROM:
-            return float(self.rates[0]), float(self.rates[-1])
-        return self._extremes
+        """Smallest and largest eigenvalue."""
+        return float(self.rates[0]), float(self.rates[-1])
 
     @cached_property
-    def _extremes(self) -> tuple[float, float]:
+    def extremes(self) -> tuple[float, float]:
+        """Smallest and largest eigenvalue; of a large A by Lanczos on it and on its Cholesky factor, not a spectrum."""
+        if self.shape[0] < LANCZOS_FROM:
+            return self.bounds
         d, factor = self.shape[0], self.cholesky
         start = np.random.default_rng(0).standard_normal(d)  # a start of its own: never the caller's stream
 
@@ -150,7 +151,8 @@ class Dense(Modal):
             return eigsh(operator, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
 
         # SciPy's BLAS for both, as for the factor: two BLAS libraries in turn would wait for each other's threads
-        largest = top_eigenvalue(lambda v: scipy.linalg.blas.dsymv(1.0, self._matrix.T, v))
+        columns = self._matrix if self._matrix.flags.f_contiguous else self._matrix.T
+        largest = top_eigenvalue(lambda v: scipy.linalg.blas.dsymv(1.0, columns, v))
         smallest = 1.0 / top_eigenvalue(lambda v: scipy.linalg.cho_solve((factor, True), v, check_finite=False))
         require_positive_definite(smallest, largest, d, "A")
         return float(smallest), float(largest)

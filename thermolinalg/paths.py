@@ -224,8 +224,8 @@ def euler_maruyama(
 ) -> EulerPaths:
     """Step ``dx = -(A x - b) dt + sqrt(2/beta) dW`` on the plain matrix, many chains at once.
 
-    Only products A x are used: no inverse, no eigenvectors. The mean is exact in the stationary state; the
-    covariance of mode lambda is too large by 2 / (2 - dt lambda), which the result reports.
+    Only products A x are used (for a dense or sparse A: no inverse, no eigenvectors). The mean is exact in the
+    stationary state; the covariance of mode lambda is too large by 2 / (2 - dt lambda), which the result reports.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def euler_maruyama(
     if start.shape not in ((d,), (n_chains, d)):
         raise ValueError(f"x0 must have shape ({d},) or ({n_chains}, {d}), got {start.shape}")
     dt = _check.positive(dt, "dt")
-    low, high = operator.bounds
+    low, high = operator.extremes
     if dt >= 2.0 / high:
         raise ValueError(f"dt must be below 2 / lambda_max = {2.0 / high:.6g} for a stable step, got {dt:.6g}")
     start = np.broadcast_to(start, (n_chains, d))

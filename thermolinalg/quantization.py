@@ -7,6 +7,8 @@ import numpy as np
 from . import _check
 
 ROUNDINGS = ("nearest", "stochastic")
+MOST_BITS = 52  # float64 has no more
+NORMAL_GRID = np.linspace(-8.0, 8.0, 4001)  # standard normals over which a response to noise is averaged
 HARMONICS = np.arange(1.0, 31.0)  # of the sawtooth that is the rounding error as a function of its input
 
 
@@ -50,6 +52,8 @@ class Quantizer:
     def __post_init__(self):
         if self.bits is not None:
             _check.count(self.bits, "bits")
+            if self.bits > MOST_BITS:
+                raise ValueError(f"bits must be at most {MOST_BITS}, got {self.bits}; None is an ideal converter")
         if self.full_scale != "max":
             _check.positive(self.full_scale, 'full_scale (or "max")')
         _check.choice(self.rounding, "rounding", ROUNDINGS)
@@ -61,15 +65,15 @@ class Quantizer:
             return None
         return 2 if self.bits == 1 else 2**self.bits - 1
 
-    def step(self, full_scale: float) -> float:
-        """Distance of neighbouring levels (LSB) at a given full scale; 0 for an ideal converter."""
+    def step(self, full_scale):
+        """Distance of neighbouring levels (LSB) at a given full scale (any shape); 0 for an ideal converter."""
         return 0.0 if self.levels is None else 2.0 * full_scale / (self.levels - 1)
 
-    def range_of(self, x: np.ndarray) -> float:
-        """Full scale for one conversion of the numbers x."""
-        return float(np.abs(x).max()) if self.full_scale == "max" else float(self.full_scale)
+    def range_of(self, x: np.ndarray, axis: int | tuple[int, ...] | None = None):
+        """Full scale for one conversion of the numbers x, or for one along each `axis`."""
+        return np.abs(x).max(axis=axis) if self.full_scale == "max" else float(self.full_scale)
 
-    def round(self, x, rng: np.random.Generator | None = None, full_scale: float | None = None):
+    def round(self, x, rng: np.random.Generator | None = None, full_scale=None):
         """Convert x (any shape).
 
         Parameters
@@ -78,19 +82,22 @@ class Quantizer:
             Numbers to convert.
         rng : Generator, optional
             Needed by stochastic rounding.
-        full_scale : float, optional
-            Overrides the range rule: for a stream of conversions whose range is set beforehand.
+        full_scale : float or array_like, optional
+            Overrides the range rule: for a stream of conversions whose range is set beforehand; an array that
+            broadcasts against x gives each of its conversions a range of its own.
 
         Returns
         -------
         (array, int)
             The levels nearest to x (or next to it), and how many numbers saturated.
         """
-        x = np.asarray(x, dtype=float)
+        x = _check.real_array(x, "x")
         full_scale = self.range_of(x) if full_scale is None else full_scale
-        if self.levels is None or full_scale == 0.0:
+        if self.levels is None:
             return x.copy(), 0
         step, top = self.step(full_scale), (self.levels - 1) / 2.0
+        if not np.all(step > 0.0):  # a range of zero has nothing but zeros in it
+            return self._round_where(step > 0.0, x, rng, full_scale)
         offset = top % 1.0  # 0.5 for the comparator, whose levels straddle zero
         codes = x / step
         clipped = int(np.count_nonzero(np.abs(codes) > top * (1.0 + 1e-12)))
@@ -107,9 +114,33 @@ class Quantizer:
         codes *= step
         return codes, clipped
 
-    def error_variance(self, full_scale: float) -> float:
+    def _round_where(self, has_range, x, rng, full_scale):
+        has_range, full_scale = (np.broadcast_to(v, x.shape) for v in (has_range, full_scale))
+        out, clipped = x.copy(), 0
+        if has_range.any():
+            out[has_range], clipped = self.round(x[has_range], rng, full_scale[has_range])
+        return out, clipped
+
+    def error_variance(self, full_scale):
         """Mean square rounding error of one conversion of a smoothly spread number: h^2/12, stochastic h^2/6."""
         return self.step(full_scale) ** 2 / (12.0 if self.rounding == "nearest" else 6.0)
+
+    def response_to_noise(self, full_scale: float, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gain E[q x] / sd^2 and second moment E[q^2] of conversions q of normal numbers of deviation sd (d,)."""
+        weights = np.exp(-0.5 * NORMAL_GRID**2)
+        weights /= weights.sum()
+        x = np.multiply.outer(sd, NORMAL_GRID)
+        if self.rounding == "nearest":
+            mean, _ = self.round(x, full_scale=full_scale)
+            square = mean**2
+        else:
+            step = self.step(full_scale)
+            mean = np.clip(x, -full_scale, full_scale)
+            offset = 0.5 if self.bits == 1 else 0.0
+            below = step * (np.floor(mean / step - offset) + offset)
+            share = (mean - below) / step
+            square = below**2 * (1.0 - share) + (below + step) ** 2 * share
+        return (mean * x) @ weights / sd**2, square @ weights
 
     def averaged_error_variance(self, full_scale: float, sd):
         """Mean square of the rounding error that is left after averaging endless reads with noise `sd` (any shape).

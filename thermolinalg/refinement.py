@@ -74,9 +74,9 @@ class Host:
     def answer(self, r: np.ndarray) -> tuple[np.ndarray, LinearRun, Callable[[], np.ndarray], str, str]:
         """The device's A^-1 r for r (d, k), the run behind it, its standard error and kind, the simulator."""
         burn_in, simulator, n_chains, workers = self._protocol
-        scale = np.sqrt(np.mean(r**2, axis=0))
-        scale[scale == 0.0] = 1.0
-        drive, saturated = self.device.dac.round(r / scale, self.rng)
+        scale = np.sqrt(np.mean(r**2, axis=0))  # of a column that is solved already it is 0, and so is its answer
+        drive = r / np.where(scale == 0.0, 1.0, scale)
+        drive, saturated = self.device.dac.round(drive, self.rng, self.device.dac.range_of(drive, axis=0))
         problem = linear_problem(self.operator, drive, np.zeros_like(drive), self.device)
         readout = self._request.readout(problem, self.operator, drive, self._dynamics, n_chains)
         run = LinearRun.settled(problem, readout, burn_in, n_chains)
@@ -88,7 +88,7 @@ class Host:
         self.cost = spent if self.cost is None else self.cost + spent
         self.clipped["dac"] += saturated
         self.clipped["adc"] += read_saturated
-        return scale * value, run, lambda: scale * (stderr() if callable(stderr) else stderr), kind, simulator
+        return scale * value, run, lambda: scale * stderr(), kind, simulator
 
     @property
     def products(self) -> int | None:
@@ -108,19 +108,33 @@ def refined(host: Host, b: np.ndarray, shape, rtol: float, n_chains: int) -> Est
         r = residual(host.target, b, x)
         step, run, stderr, kind, simulator = host.answer(r)
         x = x + step
+        if not x.any():
+            raise NotConverged("refinement stopped: every voltage was read as 0; adc_range is far above the voltages")
         correction = float(np.linalg.norm(step) / np.linalg.norm(x))
         size = float(np.linalg.norm(r) / norm)
         rounds.append(Round(residual=size, correction=correction, burn_in=run.readout.burn_in, duration=run.span))
-        if correction <= rtol:
+        if correction * _left_over(rounds) <= rtol:
             break
         stuck = stuck + 1 if len(rounds) > 1 and correction > PROGRESS * rounds[-2].correction else 0
         if stuck == PATIENCE or len(rounds) == MOST_ROUNDS:
             raise NotConverged(_why_stuck(host, rounds, rtol))
+    systematic = 0.0
+    if host.operator is not host.target:  # what a wrong matrix leaves of the last correction
+        systematic = step - host.operator.function(np.reciprocal, host.target.matvec(step))
     return Estimate(
-        value=x.reshape(shape), stderr_source=lambda: stderr().reshape(shape), stderr_kind=kind, n_chains=n_chains,
+        value=x.reshape(shape), stderr_source=lambda: np.hypot(stderr(), systematic).reshape(shape),
+        stderr_kind=kind, n_chains=n_chains,
         simulator=simulator, device=host.device, cost=host.cost, clipped=host.clipped, products=host.products,
         rounds=tuple(rounds), **run.times,
     )  # fmt: skip
+
+
+def _left_over(rounds: list[Round]) -> float:
+    """Error that a round may leave, in units of its correction: corrections that shrink by q add up to q/(1-q)."""
+    if len(rounds) < 2:
+        return 1.0
+    q = rounds[-1].correction / rounds[-2].correction
+    return max(1.0, q / (1.0 - q)) if q < 1.0 else np.inf
 
 
 def as_preconditioner(
@@ -188,7 +202,7 @@ def spectral_radius(target: Dense, programmed) -> float:
 def _remedy(target, device: Device) -> str:
     """The word length with which refinement converges, in words; nothing if there is none."""
     A = Dense(target.dense())
-    bits = device.fewest_bits(A.dense(), lambda held: spectral_radius(A, held) < 1.0)
+    bits = device.fewest_bits(lambda d: spectral_radius(A, Dense(d.program_array(A.dense())[0])) < PROGRESS)
     return f"; refinement converges with matrix_bits={bits}" if bits else ""
 
 

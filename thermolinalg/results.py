@@ -1,7 +1,8 @@
 """What the primitives return: frozen records in which every random number has its standard error beside it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ class Cost:
     stochastic_heat : float or None
         Taken up from the bath along the run (negative: given off); zero on average at equilibrium.
     stored_energy : float or None
-        x^T A x / 2 at the end, for the mean x plus the thermal d / (2 beta).
+        x^T A x / 2 at the end of a run, mean over the runs of one device: of the mean x, plus the thermal d / (2 beta).
     energy_unit : str
         "C V^2" (capacitance times the square of the voltage unit) or "J" where the device has a `voltage_unit`.
     conversions : int
@@ -113,7 +114,7 @@ class Estimate:
     burn_in, duration : float
         Times before and of averaging [RC].
     n_reads : int or None
-        Reads by a converter; None for an analog integrator.
+        Reads by a converter; None for an analog integrator. `inv` simulates its integrator by this many reads.
     read_spacing : float or None
         Time between reads [RC]; None for independent reads, each after a fresh start, or an integrator.
     n_chains : int
@@ -147,6 +148,21 @@ class Estimate:
     products: int | None = None
     caution: float | None = None
     rounds: tuple[Round, ...] = ()
+    stderr_error_source: Callable[[], float] | None = field(default=None, repr=False)
+
+    def __reduce__(self):
+        """Pickle the numbers: a standard error that is still to be worked out is worked out first."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["stderr_source"] = self.stderr
+        if self.stderr_error_source is not None:
+            error = self.stderr_error
+            values["stderr_error_source"] = _Constant(error)
+        return partial(type(self), **values), ()
+
+    @property
+    def stderr_error(self) -> float | None:
+        """Relative standard error of `stderr` itself where it is an estimate of kind "rms"; else None."""
+        return None if self.stderr_error_source is None else self.stderr_error_source()
 
     @property
     def stderr(self) -> np.ndarray:
@@ -170,9 +186,12 @@ class Estimate:
             spacing = "independent" if self.read_spacing is None else f"{self.read_spacing:.4g} RC apart"
             readout = f"{self.n_reads} reads, {spacing}"
         size = float(np.sqrt(np.mean(np.square(self.value))))
-        error = float(np.sqrt(np.mean(np.square(self.stderr))))
+        if callable(self.stderr_source) and (self.value.ndim > 1 or self.stderr_kind == "rms"):
+            error = "standard error not worked out yet"
+        else:
+            error = f"rms standard error {float(np.sqrt(np.mean(np.square(self.stderr)))):.2g} ({self.stderr_kind})"
         lines = [
-            f"Estimate {self.value.shape}: rms value {size:.4g}, rms standard error {error:.2g} ({self.stderr_kind})",
+            f"Estimate {self.value.shape}: rms value {size:.4g}, {error}",
             f"  {self.simulator}: burn-in {self.burn_in:.4g} RC, {readout}"
             + (f", {self.n_chains} chains" if self.n_chains > 1 else ""),
         ]
@@ -188,6 +207,16 @@ class Estimate:
         if self.cost is not None:
             lines.append(f"  device: {self.cost}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """A function that gives one number: unlike a closure, it can be pickled."""
+
+    value: float
+
+    def __call__(self) -> float:
+        return self.value
 
 
 def _seconds(value: float) -> str:

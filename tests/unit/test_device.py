@@ -147,12 +147,12 @@ def definite(A):
     return np.linalg.eigvalsh(A)[0] > 0
 
 
-@pytest.mark.parametrize("kappa", [30.0, 1e3, 1e5])
+@pytest.mark.parametrize("kappa", [100.0, 1e3, 1e5])
 def test_the_word_length_that_would_do_does_and_one_bit_less_does_not(kappa, rng):
     A = oracles.random_spd(rng, 12, kappa)
-    coarse = 3
+    coarse = 2
     smallest = np.linalg.eigvalsh(oracles.quantise(A, coarse, np.abs(A).max()))[0]
-    assert smallest < 0
+    assert smallest < 1e-12
     with pytest.raises(tl.NotPositiveDefinite, match="as programmed") as caught:
         tl.solve(A, np.ones(12), duration=1.0, device=tl.Device(matrix_bits=coarse))
     bits = int(re.search(r"matrix_bits=(\d+) would do", str(caught.value))[1])
@@ -162,7 +162,7 @@ def test_the_word_length_that_would_do_does_and_one_bit_less_does_not(kappa, rng
         tl.solve(A, np.ones(12), duration=1.0, device=tl.Device(matrix_bits=bits - 1))
     assert caught.value.eigenvalue == pytest.approx(smallest, abs=1e-9)
     own = re.search(r"smallest eigenvalue is (\S+), that of A itself (\S+);", str(caught.value))
-    assert float(own[1]) == pytest.approx(smallest, rel=1e-4)
+    assert float(own[1]) == pytest.approx(smallest, rel=1e-4, abs=1e-9)
     assert float(own[2]) == pytest.approx(1 / kappa, rel=1e-4)
 
 
@@ -173,6 +173,13 @@ def test_a_diagonal_that_rounds_to_zero():
         tl.solve(tl.Diagonal([1.0, 0.01]), np.ones(2), duration=1.0, device=tl.Device(matrix_bits=4))
 
 
+def test_advice_for_a_long_diagonal_needs_no_dense_matrix():
+    entries = np.ones(200_000)
+    entries[7] = 0.01
+    with pytest.raises(tl.NotPositiveDefinite, match=r"matrix_bits=7 would do"):  # 0.01 > 0.5 / 63, not 0.5 / 31
+        tl.solve(tl.Diagonal(entries), np.ones(200_000), duration=1.0, device=tl.Device(matrix_bits=4))
+
+
 def test_a_matrix_that_was_indefinite_before_says_so_itself():
     with pytest.raises(tl.NotPositiveDefinite, match=r"^A is not positive definite"):
         tl.solve(np.diag([1.0, -1.0]), np.ones(2), duration=1.0, device=tl.Device(matrix_bits=8))
@@ -181,7 +188,7 @@ def test_a_matrix_that_was_indefinite_before_says_so_itself():
 def test_mismatch_that_makes_it_indefinite_names_itself(rng):
     A = oracles.random_spd(rng, 20, 1e4)
     with pytest.raises(
-        tl.NotPositiveDefinite, match=r"mismatch=0.3.*a smaller mismatch, or more damping on A, is needed"
+        tl.NotPositiveDefinite, match=r"mismatch=0.3.*a smaller mismatch, .* or more damping on A, is needed"
     ):
         tl.solve(A, np.ones(20), duration=1.0, device=tl.Device(mismatch=0.3))
 
@@ -201,7 +208,7 @@ def test_no_word_length_helps_a_range_that_is_too_small():
     A[0, 1] = A[1, 0] = -1.2
     assert definite(A)
     device = tl.Device(matrix_bits=8, matrix_range=0.5)
-    assert device.fewest_bits(A, lambda held: held.cholesky is not None) is None
+    assert device.fewest_bits(lambda d: definite(d.program_array(A)[0])) is None
     with pytest.raises(tl.NotPositiveDefinite, match="no word length helps"):
         tl.solve(A, np.ones(3), duration=1.0, device=device)
 
@@ -281,27 +288,29 @@ def test_energies_against_the_equations_of_the_moments(time, rng):
 
 
 def test_energies_of_columns_reads_and_joules(rng):
-    """Columns add up, independent reads repeat the run, and a voltage unit turns C V^2 into joules."""
+    """Heats of columns add up and independent reads repeat them; what is stored is the mean over the runs. A voltage
+    unit turns C V^2 into joules."""
     A, b = oracles.random_spd(rng, 4, 6.0), rng.standard_normal((4, 2))
     truth = np.sum([oracles.energies_by_integration(A, column, np.zeros(4), 50.0, 40.0) for column in b.T], axis=0)
     cost = tl.solve(A, b, burn_in=40.0, n_reads=5, beta=50.0, rng=0).cost
     found = (cost.joule_heat, cost.stochastic_heat, cost.stored_energy)
-    np.testing.assert_allclose(found, 5 * truth, rtol=1e-7)
+    expected = truth * [5.0, 5.0, 0.5]
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
     device = tl.Device(beta=50.0, voltage_unit=1e-3)
     cost = tl.solve(A, b, burn_in=40.0, n_reads=5, device=device, rng=0).cost
     np.testing.assert_allclose(
-        (cost.joule_heat, cost.stochastic_heat, cost.stored_energy), 5 * truth * 1e-9 * 1e-6, rtol=1e-7
+        (cost.joule_heat, cost.stochastic_heat, cost.stored_energy), expected * 1e-9 * 1e-6, rtol=1e-7
     )
     assert cost.energy_unit == "J"
 
 
+@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
 def test_energies_of_a_low_rank_problem(rng):
     """More mode coordinates than dimensions: the energies must not count any twice."""
     U, b, x0 = rng.standard_normal((5, 2)), rng.standard_normal(5), rng.standard_normal(5)
     A = 0.4 * np.eye(5) + U @ U.T
     truth = oracles.energies_by_integration(A, b, x0, 2.0, 9.0)
-    with pytest.warns(tl.NotEquilibrated):
-        cost = tl.solve(tl.LowRank(0.4, U), b, x0=x0, burn_in=1.0, duration=8.0, beta=2.0, rng=0).cost
+    cost = tl.solve(tl.LowRank(0.4, U), b, x0=x0, burn_in=1.0, duration=8.0, beta=2.0, rng=0).cost
     np.testing.assert_allclose((cost.joule_heat, cost.stochastic_heat, cost.stored_energy), truth, rtol=1e-7)
 
 
@@ -312,16 +321,14 @@ def test_energies_of_an_inversion(rng):
     _, bath, stored = oracles.energies_by_integration(A, np.zeros(4), np.zeros(4), 2.0, 500.0)
     assert cost.joule_heat == 0.0
     assert cost.stochastic_heat == pytest.approx(7 * bath, rel=1e-6)
-    assert cost.stored_energy == pytest.approx(7 * stored, rel=1e-6)
+    assert cost.stored_energy == pytest.approx(stored, rel=1e-6)
 
 
 def test_energies_where_only_products_are_known(rng):
     A, b = oracles.random_spd(rng, 4, 6.0), rng.standard_normal(4)
     cost = tl.solve(scipy.sparse.csr_array(A), b, duration=1e7, beta=1e6, rng=0).cost
-    power = b @ np.linalg.solve(A, b)
-    assert cost.joule_heat == pytest.approx(power * 1e7, rel=1e-3)
-    assert cost.stored_energy == pytest.approx(power / 2.0, rel=1e-3)
-    assert cost.stochastic_heat is None
+    assert (cost.joule_heat, cost.stochastic_heat, cost.stored_energy) == (None, None, None)
+    assert "energies not known" in str(cost)
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,14 @@ def test_rtol_and_what_the_converters_leave(A):
 
 
 @pytest.mark.parametrize("spacing", [None, 2.0])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_rtol_below_what_coarse_reads_allow(bits, spacing, A):
+    """Steps wider than the noise: the error of rounding has no known variance then, and does not average out."""
+    with pytest.raises(tl.QuantizationFloor, match=r"rtol = 0.02 cannot be reached"):
+        tl.inv(A, rtol=0.02, read_spacing=spacing, device=tl.Device(adc_bits=bits), rng=0)
+
+
+@pytest.mark.parametrize("spacing", [None, 2.0])
 def test_rtol_counts_read_noise_in(spacing, A, rng):
     """Noise of reading larger than the signal: rms error over 100 runs against the one asked for."""
     device = tl.Device(beta=1.0, read_noise=4.0)

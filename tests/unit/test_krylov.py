@@ -159,6 +159,18 @@ def test_bounds_on_a_grid(grid):
     assert 8.0 - exact <= high < 1.1 * (8.0 - exact)
 
 
+def test_bounds_see_what_a_constant_vector_does_not():
+    """Pairs of cells: sums relax at 1 .. 2, differences at 0.1 and 30 as well."""
+    sums, differences = np.linspace(1.0, 2.0, 20), np.linspace(0.1, 30.0, 20)
+    own, coupled = (sums + differences) / 2.0, (sums - differences) / 2.0
+    A = scipy.sparse.block_array(
+        [[scipy.sparse.diags_array(m) for m in row] for row in ((own, coupled), (coupled, own))]
+    )
+    low, high = tl.Krylov(scipy.sparse.csr_array(A)).bounds
+    assert 0.05 < low <= 0.1
+    assert 30.0 <= high < 40.0
+
+
 def test_bounds_as_given():
     operator = tl.Krylov(scipy.sparse.eye_array(4), bounds=(0.5, 2))
     assert operator.bounds == (0.5, 2.0)

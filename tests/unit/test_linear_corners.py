@@ -1,0 +1,122 @@
+"""Corners of `solve` and refinement: vanishing functions, exact columns, pickles, ranges of columns, messages."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import thermolinalg as tl
+from thermolinalg import laws
+
+A = tl.problems.wishart(5, rng=1)
+B = np.random.default_rng(2).standard_normal(5)
+
+
+@pytest.mark.parametrize("time", [5e3, 2e4, 1e5])
+def test_krylov_waits_for_slow_modes_of_a_decaying_function(time):
+    """e^{-At} v is nothing on all but the slowest modes; the first look sees only zeros."""
+    n = 300
+    grid = np.arange(1, n + 1) / (n + 1)
+    S = np.sqrt(2 / (n + 1)) * np.sin(np.pi * np.outer(np.arange(1, n + 1), grid))
+    lam = tl.problems.laplacian_eigenvalues(n)
+    v = np.random.default_rng(0).standard_normal(n)
+    exact = S.T @ (np.exp(-lam * time) * (S @ v))
+    found = tl.Krylov(tl.problems.laplacian(n), tol=1e-9).function(lambda x: np.exp(-x * time), v)
+    assert np.linalg.norm(found - exact) < 1e-6 * np.linalg.norm(exact)
+
+
+def test_krylov_knows_a_function_that_vanishes():
+    operator = tl.Krylov(tl.problems.laplacian(200))
+    assert not operator.function(lambda x: np.zeros_like(x), np.ones(200)).any()
+
+
+@pytest.mark.parametrize("run", [
+    lambda: tl.solve(A, B, duration=10.0, rng=0),
+    lambda: tl.solve(scipy.sparse.csr_array(A), B, duration=10.0, rng=0),
+    lambda: tl.inv(A, n_reads=20, read_spacing=1.0, rng=0),
+])  # fmt: skip
+def test_estimates_survive_a_pickle(run):
+    r, twin = run(), pickle.loads(pickle.dumps(run()))
+    assert np.array_equal(r.value, twin.value)
+    assert np.array_equal(r.stderr, twin.stderr)
+    assert r.stderr_error == twin.stderr_error
+    assert str(twin.cost) == str(r.cost)
+
+
+def test_columns_have_converter_ranges_of_their_own():
+    b = np.column_stack((B, 1e-6 * B))
+    r = tl.solve(A, b, duration=1.0, device=tl.Device(beta=np.inf, dac_bits=8, adc_bits=8), rng=0)
+    x = np.linalg.solve(A, b)
+    for column in range(2):
+        assert np.linalg.norm(r.value[:, column] - x[:, column]) < 0.05 * np.linalg.norm(x[:, column])
+
+
+def test_krylov_with_a_converter_plans_from_its_answer():
+    L = tl.problems.laplacian(30)
+    r = tl.solve(L, np.ones(30), rtol=0.1, device=tl.Device(adc_bits=8), rng=0)
+    x = np.linalg.solve(L.toarray(), np.ones(30))
+    assert np.linalg.norm(r.value - x) < 0.1 * np.linalg.norm(x)
+    with pytest.raises(ValueError, match="a Krylov operator has none"):
+        tl.solve(L, np.ones(30), rtol=0.1, read_spacing=1.0, device=tl.Device(adc_bits=8), rng=0)
+
+
+def test_rms_error_bar_tells_its_own_error():
+    r = tl.solve(tl.problems.laplacian(50), np.ones(50), duration=1e4, rng=0)
+    assert r.stderr_kind == "rms"
+    assert 0 < r.stderr_error < 0.5
+    assert tl.solve(A, B, duration=1.0, rng=0).stderr_error is None
+
+
+def test_refinement_leaves_a_solved_column_alone():
+    b = np.zeros((5, 2))
+    b[:, 0] = B
+    r = tl.solve(A, b, rtol=1e-10, refine=True, rng=0)
+    assert not r.value[:, 1].any()
+
+
+def test_refinement_does_not_stop_before_its_error_is_below_rtol():
+    """A wrong matrix whose contraction is slow and of one sign: corrections understate what is left."""
+    M = tl.problems.with_condition(3, 100.0, rng=347)
+    b = np.random.default_rng(347).standard_normal(3)
+    r = tl.solve(M, b, duration=100.0, refine=True, rtol=1e-4, device=tl.Device(beta=1e10, matrix_bits=4), rng=0)
+    error = r.value - np.linalg.solve(M, b)
+    assert np.linalg.norm(error) < 1e-4 * np.linalg.norm(r.value)
+    assert np.linalg.norm(error) < 10 * np.linalg.norm(r.stderr)
+
+
+def test_refinement_names_a_range_that_sees_nothing():
+    with pytest.raises(tl.NotConverged, match="every voltage was read as 0"):
+        tl.solve(A, B, refine=True, rtol=1e-3, device=tl.Device(adc_bits=2, adc_range=1e6), rng=0)
+
+
+@pytest.mark.parametrize("time", [1e-6, 1.0, 1e6, 1e12, 1e17])
+def test_heat_of_discharging_cells_does_not_cancel(time):
+    """b = 0: lam times the integral of (x0 e^{-lam t})^2, known in closed form."""
+    exact = 1e6 * -np.expm1(-2 * time) / 2
+    assert laws.driven_heat(np.array([1.0]), np.array([1e3]), np.array([0.0]), time)[0] == pytest.approx(
+        exact, rel=1e-9
+    )
+
+
+def test_a_sparse_matrix_that_rounding_breaks_says_so():
+    M = scipy.sparse.csr_array(tl.problems.toeplitz(40, 0.99))
+    with pytest.raises(tl.NotPositiveDefinite, match=r"A as programmed .*matrix_bits=\d+ would do"):
+        tl.solve(M, np.ones(40), duration=1.0, device=tl.Device(matrix_bits=5), rng=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tl.solve(A, B, duration=1.0, rng=np.random.RandomState(0)), "rng must be None, an int"),
+        (lambda: tl.Device(adc_bits=2000), "bits must be at most 52"),
+        (lambda: tl.Krylov(tl.problems.laplacian(5), bounds=(1, 2, 3)), "bounds must be .low, high."),
+        (lambda: tl.Krylov(tl.problems.laplacian(5)).trace(np.exp, probes=1), "probes must be at least 2"),
+        (lambda: tl.Quantizer(4).round([np.nan, 1.0]), "x must be finite"),
+        (lambda: tl.inv(A, duration=1e12, rng=0), "independent reads are drawn at once"),
+        (lambda: tl.mitigate(tl.inv, A, n_reads=2.5, device=tl.Device(matrix_bits=8)), "n_reads must be an integer"),
+    ],
+)
+def test_messages(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
