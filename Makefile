@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+TESTS := tests/unit tests/statistical tests/papers tests/peers
 BIN := $(VENV)/bin
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -12,7 +13,7 @@ figures: $(VENV)/.repro
 	$(BIN)/python -m figures $(ARGS)
 
 test: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='README.md' README.md thermolinalg tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='README.md' README.md thermolinalg $(TESTS)
 	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q tests/unit
 	$(BIN)/python -m coverage report --fail-under=95
 	$(ONE_THREAD) NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/unit

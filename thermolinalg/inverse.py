@@ -229,16 +229,18 @@ class _Run:
     def draw(self, generator) -> np.ndarray:
         """A Wishart matrix: mean of products of independent reads, times beta."""
         n = self.readout.n_reads * self.n_chains
-        if isinstance(self.operator, Dense) and self.equilibrated and self.white == 0.0:
+        if isinstance(self.operator, Dense) and self.equilibrated and self.white == 0.0 and not self.operator.is_small:
+            # no spectrum: a Cholesky factor, and SciPy's BLAS throughout, as it made that
             T = wishart_factor(generator, self.operator.shape[0], n)
             factor = scipy.linalg.blas.dtrsm(1.0, self.operator.cholesky, T, lower=1, trans_a=1, overwrite_b=1)
+            moment = scipy.linalg.blas.dsyrk(1.0 / n, factor, lower=1)
+            moment += np.tril(moment, -1).T
         else:
             rates = self.operator.rates
             T = wishart_factor(generator, rates.size, n)
             variance = 1.0 / rates if self.equilibrated else self.readout.n_reads * self.readout.variance(rates)
             factor = self.operator.from_modes(scale_rows(np.sqrt(variance + self.white), T))
-        moment = scipy.linalg.blas.dsyrk(1.0 / n, np.asfortranarray(factor), lower=1)
-        moment += np.tril(moment, -1).T
+            moment = factor @ factor.T / n
         moment[np.diag_indices_from(moment)] -= self.white
         return moment
 

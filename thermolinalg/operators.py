@@ -138,10 +138,15 @@ class Dense(Modal):
         """Smallest and largest eigenvalue."""
         return float(self.rates[0]), float(self.rates[-1])
 
+    @property
+    def is_small(self) -> bool:
+        """Whether a spectrum costs no more than ways around it."""
+        return self.shape[0] < LANCZOS_FROM
+
     @cached_property
     def extremes(self) -> tuple[float, float]:
         """Smallest and largest eigenvalue; of a large A by Lanczos on it and on its Cholesky factor, not a spectrum."""
-        if self.shape[0] < LANCZOS_FROM:
+        if self.is_small:
             return self.bounds
         d, factor = self.shape[0], self.cholesky
         start = np.random.default_rng(0).standard_normal(d)  # a start of its own: never the caller's stream

@@ -20,8 +20,8 @@ class TestThermox:
     """10,000 reads spaced 1 RC, as many as ours."""
 
     @pytest.fixture(autouse=True)
-    def _problem(self, benchmark, d, bits):
-        if benchmark.disabled:
+    def _problem(self, request, d, bits):
+        if request.config.getoption("benchmark_disable") and not request.config.getoption("benchmark_enable"):
             pytest.skip("only timed: compiling and one call take up to a minute")
         with jax.enable_x64(bits == 64):
             self.A = jax.numpy.asarray(tl.problems.wishart(d, rng=d))

@@ -27,7 +27,7 @@ LOG_PROB_D = np.array([[1.0, 0.3, -0.1], [0.3, 1.0, 0.2], [-0.1, 0.2, 1.0]])
 WISHART = tl.problems.wishart(20, rng=0)
 NOISE = np.random.default_rng(0).standard_normal((20, 20))
 SKEWED = WISHART + (NOISE - NOISE.T) / np.sqrt(40.0)
-LOOP = {"associative_scan": False}  # the same numbers; compiles in a tenth of the time
+LOOP = {"associative_scan": False}  # the same numbers, compiled faster
 TURNED = scipy.stats.ortho_group.rvs(20, random_state=0) + 1.1 * np.eye(20)
 
 
