@@ -82,8 +82,8 @@ class Correlator:
         """What read noise and rounding add to the variance of a read, in the units of beta = 1."""
         if not self.converted:
             return 0.0
-        rounding = 0.0 if self.device.adc_bits is None else self.device.adc.error_variance(self._full_scale())
-        return self.device.beta * (self.device.read_noise**2 + rounding)
+        rounding = 0.0 if self.device.adc_bits is None else self.read_variance_of_rounding()
+        return self.device.beta * self.device.read_noise**2 + rounding
 
     def _full_scale(self) -> float:
         if self.device.adc_range != "max":
@@ -106,6 +106,8 @@ class Correlator:
             spread = _product_variance(x, y, yx, self.V) / self.n_products
         else:
             spread = moment_variance(self.process.drift, self.stationary, self.n_products, self.lag, self.V, noise)
+        if not self.converted:
+            spread = spread + (self.device.beta * self.device.read_noise) ** 2
         return spread / self.n_chains
 
     def mean_square_of_one(self) -> float:
@@ -206,13 +208,36 @@ class Correlator:
         results = run_chains(lambda g, _: self._chain(g, first, kick), rng, range(self.n_chains), workers)
         moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
         value = self._calibrated(sum(moments) / self.n_chains)
-        if self.n_chains >= CHAINS_FOR_SCATTER:
-            return value, (np.std(moments, axis=0, ddof=1) / np.sqrt(self.n_chains), "chains"), clipped
-        return value, (self.stderr, "law"), clipped
+        if self.n_chains < CHAINS_FOR_SCATTER:
+            return value, (self.stderr, "law"), clipped
+        scatter = np.var(moments, axis=0, ddof=1) / self.n_chains
+        return value, (lambda: np.sqrt(scatter + self.rounding_bias() ** 2), "chains"), clipped
 
     def stderr(self) -> np.ndarray:
-        """Standard error of each entry from the law of reads in equilibrium."""
-        return np.sqrt(self.variance())
+        """Standard error of each entry from the law of reads in equilibrium, and from what rounding leaves."""
+        return np.sqrt(self.variance() + self.rounding_bias() ** 2)
+
+    def rounding_bias(self) -> np.ndarray | float:
+        """What rounding leaves in each entry, the same for all chains and however many reads.
+
+        Of an analog average, converted once, the rms of a rounding error; of reads, the bias of their products.
+        """
+        adc, beta = self.device.adc, self.device.beta
+        if adc.bits is None:
+            return 0.0
+        C = (self.step[0] @ self.stationary if self.lag else self.stationary) / beta
+        if not self.converted:
+            return beta * np.sqrt(adc.error_variance(float(adc.range_of(C))))
+        variance = np.diag(self.stationary) / beta + self.device.read_noise**2
+        gain, square = adc.response_to_noise(self._full_scale(), np.sqrt(variance))
+        bias = beta * (np.outer(gain, gain) - 1.0) * C
+        if self.lag == 0:
+            bias[np.diag_indices_from(bias)] = beta * (square - variance) - self.read_variance_of_rounding()
+        return bias if self.V is None else bias @ self.V
+
+    def read_variance_of_rounding(self) -> float:
+        """The part of `read_variance` that is rounding."""
+        return self.device.beta * self.device.adc.error_variance(self._full_scale())
 
     def _calibrated(self, moment):
         """Less the variance that reading adds, which the host knows."""

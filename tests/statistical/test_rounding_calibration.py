@@ -70,3 +70,19 @@ def test_fast_modes_have_error_bars_of_their_own():
     runs = [tl.inv(M, n_reads=1000, read_spacing=1.0, rng=s) for s in range(200)]
     scatter = np.std([r.value[1, 1] for r in runs])
     assert runs[0].stderr[1, 1] == pytest.approx(scatter, rel=0.2)
+
+
+@pytest.mark.parametrize("options", [{"n_reads": 4000}, {"n_reads": 4000, "read_spacing": 2.0}, {"duration": 3000.0}])
+@pytest.mark.parametrize("bits", [2, 3, 5])
+@pytest.mark.parametrize("n_chains", [1, 40])
+def test_lyapunov_from_coarse_converters_says_how_wrong_it_is(bits, options, n_chains):
+    drift = np.array([[1.0, 0.5], [-0.3, 2.0]])
+    noise = np.array([[1.0, 0.2], [0.2, 0.5]])
+    eye = np.eye(2)
+    truth = np.linalg.solve(np.kron(drift, eye) + np.kron(eye, drift), noise.ravel()).reshape(2, 2)
+    device = tl.Device(adc_bits=bits)
+    z = z_scores(
+        lambda s: tl.lyapunov(drift, noise, device=device, n_chains=n_chains, rng=s, **options), truth, seeds=12
+    )
+    assert np.sqrt(np.mean(z**2)) < 2.5
+    assert np.abs(z).max() < 5
