@@ -201,6 +201,7 @@ def logdet(
     duration, n_paths = _check.positive(duration, "duration"), _check.count(n_paths, "n_paths", least=2)
     n_steps = None if n_steps is None else _check.count(n_steps, "n_steps")
     device = device_of(beta, device)
+    device.require_even_gains("logdet")
     if np.isinf(device.beta):
         raise ValueError("logdet averages the work of thermal noise, and a device with beta = inf has none")
     generator = _check.generator(rng)

@@ -38,7 +38,7 @@ class Device:
     1. A is rounded to `matrix_bits`, b to `dac_bits`;
     2. each programmed entry of A is off by its own fixed relative `mismatch`;
     3. the device runs: noise of strength 1/beta acts on every cell;
-    4. each number that is read gets `read_noise`;
+    4. each cell is read with its own fixed gain, 1 up to a relative `eps_sys`, and each number gets `read_noise`;
     5. and is rounded to `adc_bits`: once for an integrator, every read for a converter that samples.
 
     Parameters
@@ -60,6 +60,9 @@ class Device:
         gets the same matrix of errors for a given size.
     mismatch_seed : int
         Tells devices with equal data sheets apart.
+    eps_sys : float
+        Standard deviation of the relative error of a cell's read-out, fixed like the mismatch: what no averaging
+        removes.
     read_noise : float
         Standard deviation of the noise that every read adds, in voltage units.
     bandwidth : float or None
@@ -107,6 +110,7 @@ class Device:
     rounding: str = "nearest"
     mismatch: float = 0.0
     mismatch_seed: int = 0
+    eps_sys: float = 0.0
     read_noise: float = 0.0
     bandwidth: float | None = None
     n_converters: int = 1
@@ -121,7 +125,7 @@ class Device:
         for name in ("bandwidth", "sample_rate", "voltage_unit", "conversion_energy"):
             if getattr(self, name) is not None:
                 _check.positive(getattr(self, name), name)
-        for name in ("mismatch", "read_noise"):
+        for name in ("mismatch", "eps_sys", "read_noise"):
             _check.positive(getattr(self, name), name, zero=True)
         _check.count(self.n_converters, "n_converters")
         _check.count(self.mismatch_seed, "mismatch_seed", least=0)
@@ -264,6 +268,17 @@ class Device:
             except NotPositiveDefinite:
                 continue
         return None
+
+    def read_gains(self, size: int) -> np.ndarray:
+        """Gain (size,) with which each cell is read: always the same for this device and size."""
+        if self.eps_sys == 0.0:
+            return np.ones(size)
+        return 1.0 + self.eps_sys * np.random.default_rng((self.mismatch_seed, size, 1)).standard_normal(size)
+
+    def require_even_gains(self, what: str) -> None:
+        """Refuse a device whose cells are read with errors of their own, where nothing allows for them."""
+        if self.eps_sys:
+            raise ValueError(f"{what} does not simulate eps_sys; use a device with eps_sys=0")
 
     def _transfer_seconds(self, numbers: int, bits: int | None) -> float:
         link = 0.0 if self.bandwidth is None else numbers * (bits or IDEAL_WORD) / self.bandwidth

@@ -220,6 +220,7 @@ def _exponential(
     """e^-B, or e^-B V, with the options of the public functions."""
     _check.choice(simulator, "simulator", SIMULATORS)
     device = device_of(beta, device)
+    device.require_even_gains("a matrix exponential")
     if np.isinf(device.beta):
         raise ValueError("exponentials are read from thermal noise, and a device with beta = inf has none")
     _check.exactly_one(n_reads=n_reads, rtol=rtol)

@@ -148,10 +148,12 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, d
         return dynamics.reads(np.inf, request.n_reads, request.read_spacing)
     inverse = operator.trace(lambda lam: lam**-2.0)
     floor, scale = 0.0, np.sqrt(inverse)
-    if operator is not target:
+    if operator is not target or device.eps_sys:
         scale = np.sqrt(target.trace(lambda lam: lam**-2.0))
         identity = np.eye(target.shape[0])
-        gap = operator.function(np.reciprocal, identity) - target.function(np.reciprocal, identity)
+        gains = device.read_gains(len(identity))
+        read = np.outer(gains, gains) * operator.function(np.reciprocal, identity)
+        gap = read - target.function(np.reciprocal, identity)
         floor = float(np.linalg.norm(gap))
     rounding = _rounding_bias(operator, device)
     floor = float(np.hypot(floor, np.linalg.norm(rounding)))
@@ -220,9 +222,14 @@ class _Run:
 
     def choose(self, simulator: str) -> str:
         """The simulator that "auto" stands for, or the one asked for if it can serve."""
-        has_law = self.independent and self.device.adc_bits is None
+        uneven_noise = self.device.eps_sys > 0 and self.device.read_noise > 0  # gains act on one and not on the other
+        has_law = self.independent and self.device.adc_bits is None and not uneven_noise
         if simulator == "law" and not has_law:
-            what = "correlated reads (duration or read_spacing)" if not self.independent else "rounded reads (adc_bits)"
+            what = (
+                "correlated reads (duration or read_spacing)"
+                if not self.independent
+                else "rounded reads (adc_bits), or of eps_sys with read_noise,"
+            )
             raise NoClosedLaw(f'the covariance of {what} has no closed law; use simulator="path"')
         return ("law" if has_law else "path") if simulator == "auto" else simulator
 
@@ -241,6 +248,8 @@ class _Run:
             variance = 1.0 / rates if self.equilibrated else self.readout.n_reads * self.readout.variance(rates)
             factor = self.operator.from_modes(scale_rows(np.sqrt(variance + self.white), T))
             moment = factor @ factor.T / n
+        gains = self.device.read_gains(len(moment))
+        moment = np.outer(gains, gains) * moment if self.device.eps_sys else moment
         moment[np.diag_indices_from(moment)] -= self.white
         return moment
 
@@ -277,6 +286,9 @@ class _Run:
 
     def _convert_once(self, generator, moment):
         """An integrator's output with read noise, rounded; how many entries saturated; the full scale."""
+        if self.device.eps_sys:
+            gains = self.device.read_gains(len(moment))
+            moment = np.outer(gains, gains) * moment
         if self.device.read_noise:
             noise = self.device.read_noise * generator.standard_normal(moment.shape)
             moment = moment + np.tril(noise) + np.tril(noise, -1).T

@@ -84,14 +84,15 @@ class Request:
         return dynamics.reads(np.inf, planning.solve_count(averaged, budget), self.read_spacing)
 
     def _budget(self, problem, target, rhs) -> float:
-        """Mean square error left for noise, after rounding and mismatch took theirs."""
-        if problem.operator is target and np.array_equal(problem.b, rhs):
+        """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
+        if problem.operator is target and np.array_equal(problem.b, rhs) and problem.device.eps_sys == 0.0:
             floor, scale = 0.0, problem.answer_norm_at_least()
             if problem.device.adc_bits is not None or problem.device.read_noise:
                 scale = float(np.linalg.norm(problem.answer))  # what converters add compares with it, not with a bound
         else:
             answer = target.function(np.reciprocal, rhs)
-            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(problem.answer - answer))
+            read = problem.device.read_gains(len(rhs))[:, None] * problem.answer
+            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(read - answer))
         floor = np.hypot(floor, np.sqrt(self._converter_floor(problem)))
         return planning.noise_budget(self.rtol, scale, float(floor), problem.device.beta, "x")
 
@@ -204,6 +205,8 @@ class LinearRun:
 
     def _converted(self, chains, generator):
         """Read noise and one rounding of what is read: of each chain with a range of its own."""
+        if self.device.eps_sys:
+            chains = self.device.read_gains(chains.shape[1])[:, None] * chains
         if self.device.read_noise:
             sd = self.device.read_noise / np.sqrt(conversions(self.readout))
             chains = chains + sd * generator.standard_normal(chains.shape)

@@ -96,6 +96,7 @@ def lyapunov(
     """
     _check.choice(simulator, "simulator", SIMULATORS)
     device = device_of(beta, device)
+    device.require_even_gains("lyapunov")
     if np.isinf(device.beta):
         raise ValueError("lyapunov reads the covariance of thermal noise, and a device with beta = inf has none")
     A, _ = transitions.stable(A, "A")

@@ -145,6 +145,8 @@ def _inertial_blocks(rng, rates, x0, b, readout, beta, rows):
 
 def convert_reads(rng, device: Device, reads, full_scale):
     """Steps 4 and 5 of the device on a block of reads (any shape): read noise, then the converter."""
+    if device.eps_sys:
+        reads = device.read_gains(len(reads))[:, None] * reads
     if device.read_noise:
         reads = reads + device.read_noise * rng.standard_normal(reads.shape)
     return device.adc.round(reads, rng, full_scale)
@@ -175,7 +177,7 @@ def second_moments(operator: Modal, readout, device: Device, full_scale, convert
     coordinates, block by block, and rotated once at the end.
     """
     zero = np.zeros(operator.rates.size)
-    converted = convert and (device.adc_bits is not None or device.read_noise > 0)
+    converted = convert and (device.adc_bits is not None or device.read_noise > 0 or device.eps_sys > 0)
 
     def chain(generator, _):
         size = operator.shape[0] if converted else zero.size

@@ -198,7 +198,7 @@ def noise_budget(rtol, scale: float, floor: float, beta: float, what: str) -> fl
         raise ValueError("rtol plans the averaging of noise, and beta = inf has none; give duration or n_reads")
     if floor >= rtol * scale:
         raise QuantizationFloor(
-            f"rtol = {rtol:.3g} cannot be reached: rounding and mismatch alone leave a relative error of "
+            f"rtol = {rtol:.3g} cannot be reached: rounding, mismatch and eps_sys alone leave a relative error of "
             f"{floor / scale:.3g}; use more bits, or a larger rtol"
         )
     return (rtol * scale) ** 2 - floor**2
