@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m figures", description="Compute and draw the figures.")
     result.add_argument("names", nargs="*", metavar="PAPER or FIGURE", help="default: all; see --list")
     add_shared_options(result)
-    result.add_argument("--out", type=Path, default=HERE / "gallery", help="folder (default: figures/gallery)")
+    result.add_argument("--out", type=Path, help="folder (default: figures/gallery; at other scales figures/SCALE)")
     result.add_argument("--jobs", type=int, default=1, help="figures at a time (default: %(default)s)")
     return result
 
@@ -63,17 +63,18 @@ def main(argv=None) -> int:
             print(f"{spec.paper}  {spec.id}: {spec.look}")
         return 0
     arguments = sys.argv[1:] if argv is None else argv
+    out = options.out or HERE / ("gallery" if options.scale == "default" else options.scale)
     job = Job(
         command=shlex.join(["python", "-m", "figures", *arguments]), scale=options.scale, seed=options.seed,
-        out=options.out, commit=git_state(HERE),
+        out=out, commit=git_state(HERE),
     )  # fmt: skip
     print(f"{len(specs)} figures, scale {options.scale}, seed {options.seed}")
     failed = 0
     for identifier, trouble in tqdm(outcomes(specs, job, options.jobs), total=len(specs), unit="figure", disable=None):
         failed += bool(trouble)
-        tqdm.write(f"{identifier} failed\n{trouble}" if trouble else f"{options.out / identifier}.png .pdf .csv .json")
-    write_index(all_figures().values(), options.out)
-    print(f"{options.out / 'README.md'} shows them all" + (f"; {failed} failed" if failed else ""))
+        tqdm.write(f"{identifier} failed\n{trouble}" if trouble else f"{out / identifier}.png .pdf .csv .json")
+    write_index(all_figures().values(), out)
+    print(f"{out / 'README.md'} shows them all" + (f"; {failed} failed" if failed else ""))
     return int(failed > 0)
 
 

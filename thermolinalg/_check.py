@@ -11,6 +11,8 @@ SYMMETRY_ULPS = 1000
 
 def real_array(value, name: str) -> np.ndarray:
     """A finite float64 array; integers and narrower floats are widened, complex numbers and NaN refused."""
+    if hasattr(value, "toarray"):
+        raise ValueError(f"{name} is sparse, and a dense array is needed here; pass {name}.toarray()")
     array = np.asarray(value)
     if np.iscomplexobj(array):
         raise ValueError(f"{name} must be real, got dtype {array.dtype}; split it into real and imaginary parts")

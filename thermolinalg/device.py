@@ -212,7 +212,9 @@ class Device:
             entries = entries * self.mismatch_factors(entries.size)
             lower = scipy.sparse.coo_array((entries, (lower.row, lower.col)), shape=lower.shape)
             held = (lower + scipy.sparse.tril(lower, -1).T).tocsr()
-            machine = Krylov(held, tol=operator.tol, max_products=operator.max_products)
+            machine = Krylov(
+                held, bounds=_widened(operator, held), tol=operator.tol, max_products=operator.max_products
+            )
             try:
                 machine.bounds  # noqa: B018  definiteness is decided here, at programming
             except NotPositiveDefinite as error:
@@ -312,6 +314,13 @@ class Device:
             conversions=conversions,
             converter_energy=None if self.conversion_energy is None else conversions * self.conversion_energy,
         )
+
+
+def _widened(operator: Krylov, held) -> tuple[float, float] | None:
+    """Bounds that were given for an operator, as far as they hold for what was programmed in its place."""
+    shift = float(abs(held - operator.sparse()).sum(axis=1).max())  # no eigenvalue moves further
+    low, high = operator.bounds if operator.bounds_given else (0.0, 0.0)
+    return (low - shift, high + shift) if low > shift else None
 
 
 def programmed_numbers(operator: Modal | Krylov) -> int:

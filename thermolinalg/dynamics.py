@@ -102,5 +102,5 @@ def dynamics_of(dynamics, operator) -> Overdamped | Underdamped:
             return Overdamped()
         dynamics = Inertia()
     if isinstance(operator, Krylov):
-        raise ValueError("underdamped dynamics needs a spectrum, which a Krylov operator has none of; pass A.dense()")
+        raise ValueError("underdamped dynamics needs a spectrum; pass A.toarray(), or A.dense() of a Krylov")
     return dynamics.on(operator)

@@ -14,6 +14,7 @@ from .errors import NotConverged, NotPositiveDefinite
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
 BOUNDS_TOLERANCE = 1e-3  # relative change of the lowest Ritz value at which estimated bounds are accepted
 BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz values lie inside the spectrum
+BOUNDS_SLACK = 1e-6  # by which a Ritz value may lie below given bounds, relative: rounding
 SAMPLES = 64  # points between the bounds at which f is looked at for being zero all over
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
 
@@ -92,6 +93,7 @@ class Krylov:
             if low > high:
                 raise ValueError(f"bounds must be (low, high) with low <= high, got {tuple(bounds)}")
             self.bounds = (low, high)
+        self.bounds_given = bounds is not None
         self._check_symmetry()
 
     def _check_symmetry(self):
@@ -239,6 +241,8 @@ class Krylov:
                 f"exceeds; add a multiple of the identity above {-lowest:.3g}",
                 float(lowest),
             )
+        if self.bounds_given and lowest < self.bounds[0] * (1.0 - BOUNDS_SLACK):
+            raise ValueError(f"bounds {self.bounds} do not hold: Lanczos met the Ritz value {lowest:.6g}")
 
     def __repr__(self) -> str:
         return f"Krylov(shape={self.shape}, tol={self.tol:.3g}, {self.products} products so far)"

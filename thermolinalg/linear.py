@@ -45,10 +45,11 @@ def solve(
     rtol : float
         Root mean square error to reach, relative to ``||x||`` in the 2-norm (Frobenius for columns): by an
         integrator, or by reads where `read_spacing` is given. With a held spectrum the plan uses the exact spectrum
-        and the exact answer, which is knowledge of the simulator; with bounds only (`Krylov`) the error is
-        guaranteed to be at most rtol if the bounds hold, and `Estimate.caution` says by how much it falls below. No
-        plan averages for less than the fastest relaxation time, nor counts on noise that has not yet come to
-        equilibrium; where that is better than rtol, so is the result.
+        and the exact answer, which is knowledge of the simulator. Without one (`Krylov`) it uses the answer and bounds
+        the noise by the smallest eigenvalue, so the error is at most rtol if the bounds of the operator hold, and
+        `Estimate.caution` says by how much it falls below. No plan averages for less than the fastest relaxation
+        time, nor counts on noise that has not yet come to equilibrium; where that is better than rtol, so is the
+        result.
     burn_in : "auto" or float
         "auto": long enough that the bias left from the start is at most a tenth of the standard error.
     x0 : array_like, optional

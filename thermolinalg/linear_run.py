@@ -86,9 +86,7 @@ class Request:
     def _budget(self, problem, target, rhs) -> float:
         """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
         if problem.operator is target and np.array_equal(problem.b, rhs) and problem.device.eps_sys == 0.0:
-            floor, scale = 0.0, problem.answer_norm_at_least()
-            if problem.device.adc_bits is not None or problem.device.read_noise:
-                scale = float(np.linalg.norm(problem.answer))  # what converters add compares with it, not with a bound
+            floor, scale = 0.0, problem.answer_norm()
         else:
             answer = target.function(np.reciprocal, rhs)
             read = problem.device.read_gains(len(rhs))[:, None] * problem.answer

@@ -18,7 +18,7 @@ from .errors import NotPositiveDefinite
 from .quantization import Quantizer
 from .results import Estimate
 
-METHODS = ("digits", "stochastic")
+PRIMITIVES, METHODS = ("solve", "inv"), ("digits", "stochastic")
 MOST_DIGITS = 50
 
 
@@ -182,7 +182,8 @@ def mitigate(
 
     The time of the protocol is shared out by weight: member k of weight p_k gets ``p_k duration`` or ``p_k n_reads``
     (at least one), so the merged answer is the mean of as many samples as one run would have taken. Each member pays
-    its own load and burn-in.
+    its own load and burn-in. Rounding must be small beside the smallest eigenvalue, condition number times relative
+    step well below 1: where it is not, a member may be worse than the matrix rounded to nearest.
 
     Parameters
     ----------
@@ -224,6 +225,8 @@ def mitigate(
     >>> bool(error[1] < 0.3 * error[0])
     True
     """
+    if getattr(primitive, "__name__", None) not in PRIMITIVES:
+        raise ValueError(f"primitive must be solve or inv, got {primitive!r}")
     device = device_of(None, device)
     if device.matrix_bits is None:
         raise ValueError("device must have matrix_bits: without rounding of A there is nothing to mitigate")

@@ -204,6 +204,10 @@ class Estimate:
             lines.append(f"  planned from bounds: error expected {self.caution:.3g} times below the requested one")
         if sum(self.clipped.values()):
             lines.append("  saturated: " + ", ".join(f"{n} in {name}" for name, n in self.clipped.items() if n))
+        biases = ("matrix_bits", "dac_bits", "mismatch", "eps_sys")
+        unaware = [name for name in biases if getattr(self.device, name, None)]
+        if unaware and not self.rounds:
+            lines.append(f"  the standard error does not cover what {', '.join(unaware)} of the device do")
         if self.cost is not None:
             lines.append(f"  device: {self.cost}")
         return "\n".join(lines)

@@ -61,6 +61,30 @@ def test_krylov_with_a_converter_plans_from_its_answer():
         tl.solve(L, np.ones(30), rtol=0.1, read_spacing=1.0, device=tl.Device(adc_bits=8), rng=0)
 
 
+def test_a_plan_from_bounds_is_not_absurd():
+    """The noise is bounded, the answer is not: the excess is that of the trace alone."""
+    L = tl.problems.laplacian(30, 30)
+    r = tl.solve(L, np.ones(900), rtol=0.01, rng=0)
+    assert 1.0 < r.caution < 50.0
+    assert np.linalg.norm(r.value - np.linalg.solve(L.toarray(), np.ones(900))) < 0.01 * np.linalg.norm(r.value)
+
+
+def test_given_bounds_follow_a_sparse_matrix_onto_the_device():
+    L = tl.problems.laplacian(20) + 0.5 * scipy.sparse.eye_array(20)
+    operator = tl.Krylov(L, bounds=(0.5, 4.5))
+    held = tl.Device(matrix_bits=10).program(operator, None, np.random.default_rng(0)).operator
+    exact = np.linalg.eigvalsh(held.dense())
+    assert held.bounds_given
+    assert 0.4 < held.bounds[0] <= exact[0]
+    assert exact[-1] <= held.bounds[1] < 4.6
+
+
+def test_print_says_what_the_error_bar_leaves_out():
+    r = tl.solve(A, B, duration=10.0, device=tl.Device(matrix_bits=10, mismatch=1e-3), rng=0)
+    assert "does not cover what matrix_bits, mismatch of the device do" in str(r)
+    assert "does not cover" not in str(tl.solve(A, B, duration=10.0, rng=0))
+
+
 def test_rms_error_bar_tells_its_own_error():
     r = tl.solve(tl.problems.laplacian(50), np.ones(50), duration=1e4, rng=0)
     assert r.stderr_kind == "rms"
@@ -110,6 +134,9 @@ def test_a_sparse_matrix_that_rounding_breaks_says_so():
     [
         (lambda: tl.solve(A, B, duration=1.0, rng=np.random.RandomState(0)), "rng must be None, an int"),
         (lambda: tl.Device(adc_bits=2000), "bits must be at most 52"),
+        (lambda: tl.solve(tl.Krylov(tl.problems.laplacian(9), bounds=(2, 5)), np.ones(9), duration=1.0), "do not hold"),
+        (lambda: tl.mitigate(tl.logdet, A, device=tl.Device(matrix_bits=8)), "primitive must be solve or inv"),
+        (lambda: tl.lyapunov(tl.problems.laplacian(4), np.eye(4), n_reads=5), r"pass A.toarray\(\)"),
         (lambda: tl.Krylov(tl.problems.laplacian(5), bounds=(1, 2, 3)), "bounds must be .low, high."),
         (lambda: tl.Krylov(tl.problems.laplacian(5)).trace(np.exp, probes=1), "probes must be at least 2"),
         (lambda: tl.Quantizer(4).round([np.nan, 1.0]), "x must be finite"),
