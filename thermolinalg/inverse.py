@@ -248,10 +248,16 @@ class _Run:
             variance = 1.0 / rates if self.equilibrated else self.readout.n_reads * self.readout.variance(rates)
             factor = self.operator.from_modes(scale_rows(np.sqrt(variance + self.white), T))
             moment = factor @ factor.T / n
-        gains = self.device.read_gains(len(moment))
-        moment = np.outer(gains, gains) * moment if self.device.eps_sys else moment
+        moment = self._with_gains(moment)
         moment[np.diag_indices_from(moment)] -= self.white
         return moment
+
+    def _with_gains(self, moment: np.ndarray) -> np.ndarray:
+        """The second moment as cells with gains of their own show it."""
+        if self.device.eps_sys == 0.0:
+            return moment
+        gains = self.device.read_gains(len(moment))
+        return np.outer(gains, gains) * moment
 
     def walk(self, generator, workers):
         """Mean of products along paths, its standard error with kind, and how many reads saturated."""
@@ -286,9 +292,7 @@ class _Run:
 
     def _convert_once(self, generator, moment):
         """An integrator's output with read noise, rounded; how many entries saturated; the full scale."""
-        if self.device.eps_sys:
-            gains = self.device.read_gains(len(moment))
-            moment = np.outer(gains, gains) * moment
+        moment = self._with_gains(moment)
         if self.device.read_noise:
             noise = self.device.read_noise * generator.standard_normal(moment.shape)
             moment = moment + np.tril(noise) + np.tril(noise, -1).T

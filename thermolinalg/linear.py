@@ -146,7 +146,7 @@ def solve(
         products = operator.products - (used if operator is target else 0)
     return Estimate(
         value=value.reshape(given.shape), stderr_source=stderr, stderr_kind=kind, n_chains=n_chains,
-        simulator=simulator, device=device, cost=run.cost(value), clipped=machine.clipped | {"adc": clipped},
+        simulator=simulator, device=device, cost=run.cost(), clipped=machine.clipped | {"adc": clipped},
         products=products, caution=caution, stderr_error_source=run.stderr_error(stderr, kind), **run.times,
     )  # fmt: skip
 

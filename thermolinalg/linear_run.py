@@ -130,7 +130,6 @@ class LinearRun:
 
     problem: ModalProblem | BoundedProblem
     readout: Any  # of `laws` or `underdamped_laws`
-    device: Device
     n_chains: int
 
     @classmethod
@@ -139,7 +138,12 @@ class LinearRun:
         device = problem.device
         transient = problem.transient(readout, device.read_noise**2 / conversions(readout), n_chains)
         readout = replace(readout, burn_in=planning.resolve_burn_in(burn_in, transient, "the average"))
-        return cls(problem, readout, device, n_chains)
+        return cls(problem, readout, n_chains)
+
+    @property
+    def device(self) -> Device:
+        """The device that the problem is on."""
+        return self.problem.device
 
     @property
     def span(self) -> float:
@@ -225,8 +229,11 @@ class LinearRun:
         full_scale = self._full_scales(chains)
 
         def evaluate():
-            noise = self._noise_variance(probe)
-            common, own = self._rounding_variances(noise, full_scale)
+            common = own = noise = 0.0
+            if spread is None or self.device.adc_bits is not None:  # a scatter knows the noise, but not what it dithers
+                noise = self._noise_variance(probe)
+            if self.device.adc_bits is not None:
+                common, own = self._rounding_variances(noise, full_scale)
             each = noise + own if spread is None else spread**2
             variance = each / self.n_chains + common
             return _check.finite_result(np.sqrt(np.broadcast_to(variance, chains.shape[1:])).reshape(shape), "stderr")
@@ -246,15 +253,14 @@ class LinearRun:
 
     def _rounding_variances(self, noise, full_scale):
         """Mean square rounding error of one chain: what all chains share, and what each has of its own."""
-        adc, n = self.device.adc, conversions(self.readout)
-        if self.device.adc_bits is None:
-            return 0.0, 0.0
-        sd = np.sqrt(noise)
+        adc = self.device.adc
         if self.rounds_reads:
             full_scale, sd = _read_range(self.problem)
-            sd = sd[:, None]
-        common = np.array([adc.averaged_error_variance(top, sd[:, 0]) for top in np.atleast_1d(full_scale)]).T
-        return common, (adc.error_variance(full_scale) - (0.0 if self.rounds_reads else common)) / n
+            common = adc.averaged_error_variance(full_scale, sd)[:, None]
+            return common, adc.error_variance(full_scale) / conversions(self.readout)
+        sd = np.sqrt(noise[:, 0])
+        common = np.column_stack([adc.averaged_error_variance(top, sd) for top in full_scale])
+        return common, adc.error_variance(full_scale) - common
 
     def stderr_error(self, stderr, kind: str):
         """What computes the relative error of a standard error of kind "rms"; None for other kinds."""
@@ -273,14 +279,14 @@ class LinearRun:
         variance = self.problem.variance(self.readout, np.random.default_rng(0)).sum()
         return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))
 
-    def cost(self, value: np.ndarray, loaded: bool = False):
+    def cost(self, loaded: bool = False):
         """Time and mean energies of the run; `loaded`: the matrix is on the device from an earlier run."""
-        readout, size = self.readout, self.problem.b.size
+        readout, (d, k) = self.readout, self.problem.b.shape
         repeats = readout.n_reads if readout.kind == "independent" else 1
         heats = self.problem.energies(readout, readout.burn_in + self.span)
         joule, stochastic = (None if heat is None else repeats * heat for heat in heats[:2])
         return self.device.cost(
-            self.problem.operator, runs=repeats * value.shape[1], burn_in=readout.burn_in, duration=self.span,
-            n_inputs=size, n_outputs=size * conversions(readout), n_chains=self.n_chains,
+            self.problem.operator, runs=repeats * k, burn_in=readout.burn_in, duration=self.span,
+            n_inputs=d * k, n_outputs=d * k * conversions(readout), n_chains=self.n_chains,
             energies=(joule, stochastic, heats[2]), loaded=loaded,
         )  # fmt: skip

@@ -84,7 +84,7 @@ class Host:
         chains, read_saturated = run.read(simulator, self.rng, workers)
         stderr, kind = run.stderr(chains, simulator, self.rng, drive.shape)
         value = chains.mean(axis=0)
-        spent = run.cost(value, loaded=self.cost is not None)
+        spent = run.cost(loaded=self.cost is not None)
         self.cost = spent if self.cost is None else self.cost + spent
         self.clipped["dac"] += saturated
         self.clipped["adc"] += read_saturated
