@@ -1,6 +1,6 @@
 """thermolinalg: linear algebra on simulated thermodynamic computers, exact in law and honest about cost."""
 
-from . import problems
+from . import curvature, optimizers, problems
 from .capacitances import CapacitiveForm, capacitive_form, capacitors, maxwell_matrix
 from .determinant import WorkEstimate, det, logdet
 from .device import Device
@@ -71,6 +71,7 @@ __all__ = [
     "capacitive_form",
     "capacitors",
     "critical_friction",
+    "curvature",
     "det",
     "effective_sample_size",
     "euler_maruyama",
@@ -84,6 +85,7 @@ __all__ = [
     "mitigate",
     "negexpm",
     "nonlinear_average",
+    "optimizers",
     "path_energetics",
     "problems",
     "rounding_ensemble",

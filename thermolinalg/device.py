@@ -10,7 +10,7 @@ from . import _check
 from .errors import NotPositiveDefinite
 from .krylov import Krylov
 from .modal import Modal
-from .operators import Dense, Diagonal, Kronecker, LowRank
+from .operators import Dense, Diagonal
 from .quantization import MOST_BITS, Quantizer
 from .results import Cost
 
@@ -298,7 +298,7 @@ class Device:
         are Joule heat, stochastic heat and stored energy in units of C V^2, or None where not known. With `loaded` the
         matrix is on the device already.
         """
-        matrix_numbers = 0 if loaded else programmed_numbers(operator)
+        matrix_numbers = 0 if loaded else operator.n_programmed
         conversions = n_chains * (matrix_numbers + n_inputs + n_outputs)
         unit = 1.0 if self.voltage_unit is None else self.C * self.voltage_unit**2
         joule, stochastic, stored = (None if e is None else n_chains * unit * e for e in energies)
@@ -321,20 +321,6 @@ def _widened(operator: Krylov, held) -> tuple[float, float] | None:
     shift = float(abs(held - operator.sparse()).sum(axis=1).max())  # no eigenvalue moves further
     low, high = operator.bounds if operator.bounds_given else (0.0, 0.0)
     return (low - shift, high + shift) if low > shift else None
-
-
-def programmed_numbers(operator: Modal | Krylov) -> int:
-    """How many numbers a device must be told to hold the operator."""
-    d = operator.shape[0]
-    if isinstance(operator, Diagonal):
-        return d
-    if isinstance(operator, LowRank):
-        return operator.rank * (operator.rank + 2 * d)
-    if isinstance(operator, Kronecker):
-        return sum(n * n for n in operator.factor_sizes)
-    if isinstance(operator, Krylov) and operator.is_sparse:
-        return operator.sparse().nnz
-    return d * d
 
 
 def device_of(beta, device) -> Device:

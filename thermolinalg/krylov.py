@@ -113,6 +113,11 @@ class Krylov:
         """The sparse array itself; only where `is_sparse`."""
         return self._matrix
 
+    @property
+    def n_programmed(self) -> int:
+        """How many numbers a device must be told: the stored entries of a sparse array, else all d^2."""
+        return self.sparse().nnz if self.is_sparse else self.shape[0] * self.shape[1]
+
     def matvec(self, v) -> np.ndarray:
         """A v for v (d,) or (d, k)."""
         v = np.asarray(v)

@@ -26,6 +26,13 @@ def scale_rows(weights: np.ndarray, v: np.ndarray) -> np.ndarray:
     return weights * v if v.ndim == 1 else weights[:, None] * v
 
 
+def kronecker_rotation(v: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(left x right) v for row-major v (p r,) or (p r, k): each column V of shape (p, r) becomes left V right^T."""
+    stack = v.reshape(left.shape[1], right.shape[1], -1)
+    out = np.einsum("ij,jkc->ikc", left, stack, optimize=True)
+    return np.einsum("kl,ilc->ikc", right, out, optimize=True).reshape(v.shape)
+
+
 class Modal:
     """An operator with mode coordinates: ``f(A) v = from_modes(f(rates) * to_modes(v))``.
 
@@ -52,8 +59,11 @@ class Modal:
 
     def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
         """f(A) v for v (d,) or (d, k); f maps an array of eigenvalues to an array of numbers."""
-        v = _check.columns(v, "v", self.shape[0])
-        return self.from_modes(scale_rows(f(self.rates), self.to_modes(v)))
+        return self.weighted(f(self.rates), v)
+
+    def weighted(self, weights: np.ndarray, v) -> np.ndarray:
+        """from_modes(weights * to_modes(v)): f(A) v where f is known as one weight for each mode coordinate."""
+        return self.from_modes(scale_rows(weights, self.to_modes(_check.columns(v, "v", self.shape[0]))))
 
     def matvec(self, v) -> np.ndarray:
         """A v for v (d,) or (d, k)."""
@@ -80,6 +90,11 @@ class Modal:
     def bounds(self) -> tuple[float, float]:
         """Smallest and largest eigenvalue."""
         return float(self.rates.min()), float(self.rates.max())
+
+    @property
+    def n_programmed(self) -> int:
+        """How many numbers a device must be told to hold the operator: d^2, unless a subclass knows better."""
+        return self.shape[0] * self.shape[1]
 
     @property
     def extremes(self) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import _check
 from .krylov import Krylov
-from .modal import Modal, require_positive_definite
+from .modal import Modal, kronecker_rotation, require_positive_definite
 
 __all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "as_operator"]
 
@@ -70,6 +70,11 @@ class Diagonal(Modal):
     def diagonal(self, f):
         """Diagonal (d,) of f(A)."""
         return f(self.rates)
+
+    @property
+    def n_programmed(self):
+        """d."""
+        return self.rates.size
 
 
 class Dense(Modal):
@@ -278,6 +283,11 @@ class LowRank(Modal):
         """Numerical rank of the low-rank part."""
         return self._values.size
 
+    @property
+    def n_programmed(self):
+        """r (r + 2 d): U, S and U^T, as three arrays of resistors (arXiv:2405.13817, App. C)."""
+        return self.rank * (self.rank + 2 * self.shape[0])
+
     def to_modes(self, v):
         """[U^T v, v - U U^T v]."""
         along = self._vectors.T @ v
@@ -331,22 +341,17 @@ class Kronecker(Modal):
         require_positive_definite(self.rates.min(), self.rates.max(), size, "A x B + damping I")
 
     @property
-    def factor_sizes(self) -> tuple[int, int]:
-        """dA and dB."""
-        return self._left.shape[0], self._right.shape[0]
-
-    def _rotate(self, v, left, right):
-        stack = v.reshape(left.shape[0], right.shape[0], -1)
-        out = np.einsum("ij,jkc->ikc", left, stack, optimize=True)
-        return np.einsum("kl,ilc->ikc", right, out, optimize=True).reshape(v.shape)
+    def n_programmed(self):
+        """dA^2 + dB^2: both factors."""
+        return self._left.size + self._right.size
 
     def to_modes(self, v):
         """(V_A x V_B)^T v."""
-        return self._rotate(v, self._left.T, self._right.T)
+        return kronecker_rotation(v, self._left.T, self._right.T)
 
     def from_modes(self, c):
         """(V_A x V_B) c."""
-        return self._rotate(c, self._left, self._right)
+        return kronecker_rotation(c, self._left, self._right)
 
     def diagonal(self, f):
         """Diagonal (d,) of f(A x B + damping I)."""

@@ -1,0 +1,1 @@
+"""Thin adapters to frameworks, imported only on request: `adapters.optax` and `adapters.torch`."""

@@ -1,0 +1,143 @@
+"""What every curvature is: positive semidefinite, diagonal in coordinates of its own, damped only at use."""
+
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+
+from .. import _check
+from ..modal import Modal, require_positive_definite
+
+KINDS = ("exact", "sampled", "empirical", "ggn")
+
+
+class Curvature(Modal):
+    """A positive semidefinite matrix with coordinates in which it is diagonal.
+
+    Attributes
+    ----------
+    kind : {"exact", "sampled", "empirical", "ggn"} or None
+        Which matrix is estimated; None where the caller did not say.
+    """
+
+    kind: str | None = None
+
+    def _set_kind(self, kind: str | None) -> None:
+        self.kind = None if kind is None else _check.choice(kind, "kind", KINDS)
+
+    @property
+    def size(self) -> int:
+        """Number of parameters N."""
+        return self.shape[0]
+
+    def quadratic(self, v) -> float:
+        """v^T F v for v (N,): the squared length of a step in this metric."""
+        return float(v @ self.matvec(v))
+
+    def range_mask(self, cutoff: float) -> np.ndarray:
+        """Which mode coordinates have an eigenvalue above `cutoff` times the largest."""
+        return self.rates > cutoff * self.rates.max(initial=0.0)
+
+    def pseudoinverse(self, v, cutoff: float = 1e-10) -> np.ndarray:
+        """F^+ v, with eigenvalues up to `cutoff` times the largest taken for zero."""
+        inverse = np.zeros_like(self.rates)
+        np.divide(1.0, self.rates, out=inverse, where=self.range_mask(cutoff))
+        return self.weighted(inverse, v)
+
+    def null_part(self, v, cutoff: float = 1e-10) -> np.ndarray:
+        """P0 v, the projection on the null space by the same cut-off."""
+        return self.weighted(np.where(self.range_mask(cutoff), 0.0, 1.0), v)
+
+    def damped(self, damping: float) -> "Damped":
+        """F + damping I as a positive definite operator that shares this factorisation."""
+        return Damped(self, damping)
+
+    def __repr__(self) -> str:
+        kind = "" if self.kind is None else f"kind={self.kind!r}, "
+        return f"{type(self).__name__}({kind}N={self.size})"
+
+
+class Damped(Modal):
+    """``F + damping I``: what a device holds, and what a solver of the library takes.
+
+    Parameters
+    ----------
+    curvature : Curvature
+    damping : float
+        Non-negative; zero only where F itself is positive definite.
+
+    Raises
+    ------
+    NotPositiveDefinite
+        With the smallest eigenvalue, for damping zero and a singular F.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> F = tl.curvature.LowRankCurvature(np.ones((1, 3)))
+    >>> F.damped(0.5).bounds
+    (0.5, 3.5)
+    """
+
+    def __init__(self, curvature: Curvature, damping: float):
+        self.curvature = curvature
+        self.damping = _check.positive(damping, "damping", zero=True)
+        self.shape = curvature.shape
+        low, high = self.bounds
+        require_positive_definite(low, high, 1, f"{type(curvature).__name__} + damping I (damping={damping:g})")
+
+    @cached_property
+    def rates(self):
+        """Eigenvalue of each mode coordinate."""
+        return self.curvature.rates + self.damping
+
+    def to_modes(self, v):
+        """Those of the curvature."""
+        return self.curvature.to_modes(v)
+
+    def from_modes(self, c):
+        """Those of the curvature."""
+        return self.curvature.from_modes(c)
+
+    @property
+    def bounds(self):
+        """Smallest and largest eigenvalue."""
+        values = self.curvature.eigenvalues
+        return float(values.min()) + self.damping, float(values.max()) + self.damping
+
+    @property
+    def eigenvalues(self):
+        """All N eigenvalues."""
+        return self.curvature.eigenvalues + self.damping
+
+    def matvec(self, v):
+        """(F + damping I) v."""
+        return self.curvature.matvec(v) + self.damping * np.asarray(v)
+
+    def diagonal(self, f):
+        """Diagonal (N,) of f(F + damping I)."""
+        return self.curvature.diagonal(lambda rates: f(rates + self.damping))
+
+    @property
+    def n_programmed(self):
+        """How many numbers a device must be told: those of the curvature; damping is one more resistor."""
+        return self.curvature.n_programmed
+
+
+def semidefinite_eigh(matrix: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, ascending and with rounding below zero set to zero, and eigenvectors of a semidefinite matrix."""
+    values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
+    rounding = 100.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+    if values[0] < -rounding:
+        raise ValueError(
+            f"{name} must be positive semidefinite, but has the eigenvalue {values[0]:.6g} (largest {values[-1]:.6g})"
+        )
+    return np.maximum(values, 0.0), vectors
+
+
+def real_rows(value) -> np.ndarray:
+    """Rows J (n, N), one for each sample and cotangent."""
+    rows = _check.real_array(value, "rows")
+    if rows.ndim != 2 or rows.size == 0:
+        raise ValueError(f"rows must have shape (n, N), one row for each sample and cotangent, got {rows.shape}")
+    return rows

@@ -1,0 +1,111 @@
+"""Curvatures that hold their entries: a diagonal, a full matrix."""
+
+from functools import cached_property
+
+import numpy as np
+
+from .. import _check
+from .base import Curvature, real_rows, semidefinite_eigh
+
+
+class DiagonalCurvature(Curvature):
+    """A diagonal metric, such as the squared gradients that Adam keeps.
+
+    Parameters
+    ----------
+    entries : (N,) array_like
+        Non-negative.
+    kind : str, optional
+
+    Raises
+    ------
+    ValueError
+        With the first negative entry.
+
+    Examples
+    --------
+    >>> import thermolinalg as tl
+    >>> tl.curvature.DiagonalCurvature([4.0, 0.0]).pseudoinverse([8.0, 1.0])
+    array([2., 0.])
+    """
+
+    def __init__(self, entries, kind: str | None = None):
+        self.rates = _check.vector(entries, "entries")
+        if self.rates.min() < 0.0:
+            raise ValueError(f"entries must be non-negative, got {self.rates.min():g} at {int(self.rates.argmin())}")
+        self.shape = (self.rates.size, self.rates.size)
+        self._set_kind(kind)
+
+    @classmethod
+    def from_rows(cls, rows, kind: str | None = None) -> "DiagonalCurvature":
+        """Diagonal of J^T J from rows J (n, N)."""
+        return cls(np.einsum("ij,ij->j", *(2 * (real_rows(rows),))), kind)
+
+    def to_modes(self, v):
+        """The coordinates are the entries."""
+        return v
+
+    def from_modes(self, c):
+        """The entries are the coordinates."""
+        return c
+
+    def diagonal(self, f):
+        """Diagonal (N,) of f(F)."""
+        return f(self.rates)
+
+    @property
+    def n_programmed(self):
+        """N."""
+        return self.size
+
+
+class DenseCurvature(Curvature):
+    """A full matrix: tests, and networks of a few thousand parameters.
+
+    Parameters
+    ----------
+    F : (N, N) array_like
+        Symmetric positive semidefinite.
+    kind : str, optional
+
+    Raises
+    ------
+    ValueError
+        F is not square, finite or symmetric, or has an eigenvalue below zero by more than rounding.
+    """
+
+    def __init__(self, F, kind: str | None = None):
+        self._matrix = _check.symmetric(F, "F")
+        self.shape = self._matrix.shape
+        self._set_kind(kind)
+
+    @classmethod
+    def from_rows(cls, rows, kind: str | None = None) -> "DenseCurvature":
+        """J^T J from rows J (n, N)."""
+        rows = real_rows(rows)
+        return cls(rows.T @ rows, kind)
+
+    @cached_property
+    def _decomposition(self):
+        return semidefinite_eigh(self._matrix, "F")
+
+    @property
+    def rates(self):  # type: ignore[override]
+        """Eigenvalues (N,), ascending."""
+        return self._decomposition[0]
+
+    def to_modes(self, v):
+        """V^T v."""
+        return self._decomposition[1].T @ v
+
+    def from_modes(self, c):
+        """V c."""
+        return self._decomposition[1] @ c
+
+    def matvec(self, v):
+        """F v; needs no factorisation."""
+        return self._matrix @ v
+
+    def diagonal(self, f):
+        """Diagonal (N,) of f(F)."""
+        return self._decomposition[1] ** 2 @ f(self.rates)

@@ -1,0 +1,145 @@
+"""Curvature as J^T H J, for as many parameters as the rows of J fit in memory."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from .. import _check
+from .base import Curvature, real_rows, semidefinite_eigh
+
+GRAM_FLOOR = 1e-13  # relative eigenvalue below which a Gram matrix holds nothing but its own rounding
+TILE = 1 << 22  # numbers of a temporary when entries of F itself are asked for
+
+
+def _root(H, n: int):
+    """Products of (n, k) arrays with C and with C^T, for H = C C^T."""
+    if H is None:
+        return (lambda u: u), (lambda u: u)
+    H = _check.real_array(H, "H")
+    if H.shape == (n,):
+        if H.min() < 0.0:
+            raise ValueError(f"H must be non-negative, got {H.min():g} at {int(H.argmin())}")
+        weights = np.sqrt(H)[:, None]
+        return (lambda u: weights * u), (lambda u: weights * u)
+    blocks = H[None] if H.ndim == 2 else H
+    if blocks.ndim != 3 or blocks.shape[1] != blocks.shape[2] or blocks.shape[0] * blocks.shape[1] != n:
+        raise ValueError(f"H must have shape ({n},), ({n}, {n}) or (b, z, z) with b z = {n}, got {H.shape}")
+    C = np.stack([vectors * np.sqrt(values) for values, vectors in (semidefinite_eigh(block, "H") for block in blocks)])
+
+    def product(factors, u):
+        return (factors @ u.reshape(*factors.shape[:2], -1)).reshape(n, -1)
+
+    return (lambda u: product(C, u)), (lambda u: product(C.transpose(0, 2, 1), u))
+
+
+class LowRankCurvature(Curvature):
+    r"""``F = J^T H J`` from rows J (n, N): nothing of size N x N, and no second array of the size of J.
+
+    Parameters
+    ----------
+    rows : (n, N) array_like or LinearOperator
+        J. An operator needs products with vectors from both sides, and `gram`.
+    H : (n,), (n, n) or (b, z, z) array_like, optional
+        Symmetric positive semidefinite between the rows: weights, a matrix, or one block for each of b groups of z
+        rows. Default the identity: cotangents from `cotangents` have H in them.
+    gram : (n, n) array_like, optional
+        J J^T where it is known without J, e.g. from the inputs and gradients of the layers.
+    kind : str, optional
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit; an operator without gram.
+
+    Notes
+    -----
+    With H = C C^T and C^T J J^T C = V diag(mu) V^T the eigenvectors are U = J^T T, T = C V mu^{-1/2}, which is all
+    that is kept. The coordinates of v are [T^T J v, v]; a function is applied as f(0) v + U (f(mu) - f(0)) U^T v, which
+    is accurate to about (machine epsilon) mu_max / damping. Eigenvalues up to 1e-13 of the largest are taken for zero.
+
+    Source: the SDE on J^T H J of TNGD, Donatella et al., arXiv:2405.13817, Eq. 16; the form is ours.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> F = tl.curvature.LowRankCurvature(np.array([[3.0, 0.0, 4.0]]))
+    >>> F.pseudoinverse([3.0, 0.0, 4.0]).round(12)
+    array([0.12, 0.  , 0.16])
+    """
+
+    def __init__(self, rows, H=None, gram=None, kind: str | None = None):
+        if isinstance(rows, LinearOperator):
+            if gram is None:
+                raise ValueError("rows are given as an operator; give gram = J J^T as well, or J as an array")
+            self._product, self._adjoint = rows.matmat, rows.rmatmat
+        else:
+            rows = real_rows(rows)
+            self._product, self._adjoint = rows.__matmul__, rows.T.__matmul__
+        n, size = rows.shape
+        self.shape = (size, size)
+        gram = rows @ rows.T if gram is None else _check.symmetric(gram, "gram")
+        if gram.shape != (n, n):
+            raise ValueError(f"gram must have shape ({n}, {n}) like J J^T, got {gram.shape}")
+        self.n_rows = n
+        root, adjoint = _root(H, n)
+        values, basis = semidefinite_eigh(adjoint(adjoint(gram).T), "the Gram matrix")
+        keep = values > GRAM_FLOOR * values[-1]
+        self.rank = int(np.count_nonzero(keep))
+        self._values = values[keep]
+        self._mixing = root(basis[:, keep] / np.sqrt(self._values))
+        self._set_kind(kind)
+
+    @cached_property
+    def rates(self):
+        """Eigenvalue of each mode coordinate: (rank + N,), the last N all zero."""
+        return np.concatenate((self._values, np.zeros(self.size)))
+
+    @property
+    def eigenvalues(self):
+        """All N eigenvalues."""
+        return np.concatenate((self._values, np.zeros(max(self.size - self.rank, 0))))[: self.size]
+
+    def _along(self, v):
+        """U^T v."""
+        return self._mixing.T @ self._rows_times(v)
+
+    def _rows_times(self, v):
+        return self._product(v[:, None])[:, 0] if v.ndim == 1 else self._product(v)
+
+    def _rows_adjoint(self, u):
+        return self._adjoint(u[:, None])[:, 0] if u.ndim == 1 else self._adjoint(u)
+
+    def to_modes(self, v):
+        """[U^T v, v]."""
+        return np.concatenate((self._along(v), v))
+
+    def from_modes(self, c):
+        """U c_1 + (I - U U^T) c_2."""
+        along, across = c[: self.rank], c[self.rank :]
+        return across + self._rows_adjoint(self._mixing @ (along - self._along(across)))
+
+    def matvec(self, v):
+        """J^T H J v for v (N,) or (N, k)."""
+        v = _check.columns(v, "v", self.size)
+        along = self._along(v)
+        return self._rows_adjoint(self._mixing @ (self._values.reshape(-1, *(1,) * (v.ndim - 1)) * along))
+
+    def quadratic(self, v):
+        """v^T F v, from one product with J."""
+        return float(self._values @ self._along(_check.vector(v, "v", self.size)) ** 2)
+
+    def diagonal(self, f):
+        """Diagonal (N,) of f(F)."""
+        zero = float(f(np.zeros(1))[0])
+        weights = f(self._values) - zero
+        out = np.full(self.size, zero)
+        step = max(TILE // self.size, 1)
+        for i in range(0, self.rank, step):
+            out += self._rows_adjoint(self._mixing[:, i : i + step]) ** 2 @ weights[i : i + step]
+        return out
+
+    @property
+    def n_programmed(self):
+        """n (n + 2 N): J, H and J^T, as three arrays of resistors (arXiv:2405.13817, App. C)."""
+        return self.n_rows * (self.n_rows + 2 * self.size)

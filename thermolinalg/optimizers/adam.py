@@ -1,0 +1,58 @@
+"""Adam, and the sign descent that is left of it without its memory."""
+
+import numpy as np
+
+from .. import _check
+from .protocol import Move, Optimizer
+from .sgd import fraction
+
+
+class Adam(Optimizer):
+    """Adam: steps of a moving mean over the root of a moving mean square.
+
+    Parameters
+    ----------
+    learning_rate : float
+    beta1, beta2 : float
+        Decay of the two means, in [0, 1). With (0, 0) each step is ``g / (|g| + eps)``, sign descent.
+    eps : float
+        Positive.
+    weight_decay : float
+        Decoupled: theta shrinks by ``learning_rate weight_decay`` a step.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range.
+
+    Notes
+    -----
+    Source: Kingma and Ba, arXiv:1412.6980, Alg. 1; decoupled decay: Loshchilov and Hutter, arXiv:1711.05101.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> optimizer = tl.optimizers.Adam(learning_rate=0.1)
+    >>> theta, state = optimizer.step(np.ones(2), np.array([3.0, 0.0]), None, optimizer.init(np.ones(2)))
+    >>> theta.round(6)
+    array([0.9, 1. ])
+    """
+
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0):
+        self.learning_rate = _check.positive(learning_rate, "learning_rate")
+        self.beta1, self.beta2 = fraction(beta1, "beta1"), fraction(beta2, "beta2")
+        self.eps = _check.positive(eps, "eps")
+        self.weight_decay = _check.positive(weight_decay, "weight_decay", zero=True)
+
+    def _start(self, theta):
+        return {"mean": np.zeros_like(theta), "square": np.zeros_like(theta)}
+
+    def _move(self, theta, gradient, curvature, state):
+        mean = self.beta1 * state.arrays["mean"] + (1.0 - self.beta1) * gradient
+        square = self.beta2 * state.arrays["square"] + (1.0 - self.beta2) * gradient**2
+        unbiased_mean = mean / (1.0 - self.beta1 ** (state.step + 1))
+        unbiased_square = square / (1.0 - self.beta2 ** (state.step + 1))
+        direction = unbiased_mean / (np.sqrt(unbiased_square) + self.eps) + self.weight_decay * theta
+        return Move(
+            -self.learning_rate * direction, {"mean": mean, "square": square}, {"learning_rate": self.learning_rate}
+        )

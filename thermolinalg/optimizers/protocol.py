@@ -1,0 +1,234 @@
+"""The one protocol of all optimisers: `init`, `step`, a `State` that is a value, a `Report` of every step.
+
+Parameters are flat float arrays and curvatures are those of `thermolinalg.curvature`, so any framework can drive them:
+
+    state = optimizer.init(theta)
+    theta, state = optimizer.step(theta, gradient, curvature, state)
+    state.report
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _check
+from ..curvature import Curvature, dissipation, excess_factor
+
+CUTOFF = 1e-10  # relative eigenvalue of the metric below which a report takes it for zero
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Report:
+    """What a step did. Quantities under a metric F are None where no metric was given, never a placeholder.
+
+    Attributes
+    ----------
+    step : int
+        How many steps were taken before this one.
+    learning_rate : float or None
+        The factor in front of the direction; None where there is no such number.
+    step_norm, gradient_norm : float
+        2-norms.
+    predicted_decrease : float
+        -g^T d: of the loss, in first order.
+    dissipation : float or None
+        Delta_F = g^T F^+ g, nats.
+    metric_cost : float or None
+        d^T F d of the step d actually taken: momentum, noise, null-space part included.
+    excess : float or None
+        R = (d^T F d) Delta_F / (g^T d)^2 >= 1: metric cost over the least for the same first-order change;
+        nan where that change is zero.
+    null_fraction : float or None
+        |P0 g| / |g|: how much of the gradient the metric cannot see.
+    clipped : {"max", "min"} or None
+        Which bound the learning rate ran into.
+    damping : float or None
+        As used in this step.
+    device_seconds, device_joules : float or None
+        Modelled cost of the device; None where there is no device, or its energy is not known.
+    details : dict
+        What one optimiser alone knows, by name.
+    """
+
+    step: int
+    learning_rate: float | None
+    step_norm: float
+    gradient_norm: float
+    predicted_decrease: float
+    dissipation: float | None = None
+    metric_cost: float | None = None
+    excess: float | None = None
+    null_fraction: float | None = None
+    clipped: str | None = None
+    damping: float | None = None
+    device_seconds: float | None = None
+    device_joules: float | None = None
+    details: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict:
+        """All of it as one flat row of a table."""
+        row = {name: getattr(self, name) for name in self.__slots__ if name != "details"}
+        return row | self.details
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class State:
+    """All that an optimiser carries from step to step: a value, never changed in place.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken.
+    arrays : dict of str to ndarray
+        Momenta, voltages, factors; with `step` and the optimiser itself all that a run needs to go on.
+    report : Report or None
+        Of the last step.
+    """
+
+    step: int = 0
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    report: Report | None = None
+
+
+class Move(NamedTuple):
+    """What an optimiser proposes: the displacement of theta, the arrays of the next state, and what it knows of it."""
+
+    displacement: np.ndarray
+    arrays: dict[str, np.ndarray]
+    facts: dict  # fields of Report
+
+
+class Optimizer:
+    """What all optimisers share: checks at the door, randomness of each step, the report.
+
+    A subclass defines `_start`, the arrays of a fresh state, and `_move`.
+
+    Attributes
+    ----------
+    needs : {"gradient", "curvature", "kronecker"}
+        What `step` must be given beside the gradient: nothing, any curvature, or one with Kronecker blocks.
+    """
+
+    needs = "gradient"
+    _entropy: int = 0
+
+    def init(self, theta) -> State:
+        """A fresh state for parameters theta (N,).
+
+        Raises
+        ------
+        ValueError
+            theta is not a finite vector.
+        """
+        return State(arrays=self._start(_check.vector(theta, "theta")))
+
+    def step(self, theta, gradient, curvature=None, state=None, *, metric=None) -> tuple[np.ndarray, State]:
+        """One step down the loss.
+
+        Parameters
+        ----------
+        theta, gradient : (N,) array_like
+            Parameters, and the gradient of the loss there.
+        curvature : Curvature, optional
+            Of the loss at theta, undamped; needed where `needs` says so, else ignored.
+        state : State
+            From `init` or the step before; never changed.
+        metric : Curvature, optional
+            F under which the report measures the step, e.g. the same for all optimisers that are compared.
+
+        Returns
+        -------
+        (N,) ndarray, State
+
+        Raises
+        ------
+        ValueError
+            Sizes that do not agree, a gradient that is not finite, a curvature that is missing or of the wrong shape.
+        FloatingPointError
+            The step is not finite. Nothing has changed then: theta and state are still those of before.
+        """
+        if not isinstance(state, State):
+            raise ValueError(f"state must be the State of init or of the last step, got {type(state).__name__}")
+        theta = _check.vector(theta, "theta")
+        gradient = _check.vector(gradient, "gradient", theta.size)
+        self._check_curvature(curvature, "curvature", theta.size)
+        if metric is not None:
+            require_curvature(metric, "metric", theta.size)
+        for name, kept in self._start(theta).items():
+            if state.arrays.get(name, kept).shape != kept.shape:
+                raise ValueError(f"state belongs to other parameters: its {name} has shape {state.arrays[name].shape}")
+        displacement, arrays, facts = self._move(theta, gradient, curvature, state)
+        displacement = _check.finite_result(displacement, f"the step of {type(self).__name__}")
+        report = measure(displacement, gradient, metric, step=state.step, **facts)
+        return theta + displacement, State(step=state.step + 1, arrays=arrays, report=report)
+
+    def _start(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        return {}
+
+    def _move(self, theta, gradient, curvature, state: State) -> Move:
+        raise NotImplementedError
+
+    def _check_curvature(self, curvature, name: str, size: int) -> None:
+        if curvature is None:
+            if self.needs != "gradient":
+                raise ValueError(f"{type(self).__name__} needs a {name} at every step, got None")
+            return
+        require_curvature(curvature, name, size)
+
+    def _seed(self, rng) -> None:
+        """Fix the randomness of all steps: that of step k depends on `rng` and k alone, so a run can be resumed."""
+        self._entropy = int(_check.generator(rng).integers(2**63))
+
+    def _generator(self, state: State) -> np.random.Generator:
+        return np.random.default_rng((self._entropy, state.step))
+
+
+def require_curvature(curvature, name: str, size: int) -> None:
+    if not isinstance(curvature, Curvature):
+        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}")
+    if curvature.size != size:
+        raise ValueError(f"{name} is of {curvature.size} parameters, theta has {size}")
+
+
+def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, learning_rate=None, **facts) -> Report:
+    """The report of a step d at gradient g, under a metric F if one is given: the same for every optimiser.
+
+    Parameters
+    ----------
+    displacement, gradient : (N,) array_like
+        d and g.
+    metric : Curvature, optional
+        F.
+    step, learning_rate, **facts
+        Other fields of `Report`.
+
+    Returns
+    -------
+    Report
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> F = tl.curvature.DiagonalCurvature([4.0, 1.0])
+    >>> report = tl.optimizers.measure(np.array([-0.5, -0.5]), np.array([1.0, 1.0]), F)
+    >>> report.metric_cost, report.dissipation, report.excess
+    (1.25, 1.25, 1.5625)
+    """
+    d, g = _check.vector(displacement, "displacement"), _check.vector(gradient, "gradient")
+    norm = float(np.linalg.norm(g))
+    if metric is not None and "dissipation" not in facts:
+        facts |= {
+            "dissipation": dissipation(metric, g, cutoff=CUTOFF),
+            "metric_cost": metric.quadratic(d),
+            "excess": excess_factor(metric, g, d, cutoff=CUTOFF),
+            "null_fraction": float(np.linalg.norm(metric.null_part(g, CUTOFF))) / norm if norm > 0.0 else 0.0,
+        }
+    return Report(
+        step=step,
+        learning_rate=learning_rate,
+        step_norm=float(np.linalg.norm(d)),
+        gradient_norm=norm,
+        predicted_decrease=-float(g @ d),
+        **facts,
+    )

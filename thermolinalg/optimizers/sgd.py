@@ -1,0 +1,55 @@
+"""Stochastic gradient descent with heavy-ball momentum."""
+
+import numpy as np
+
+from .. import _check
+from .protocol import Move, Optimizer
+
+
+def fraction(value, name: str) -> float:
+    """A number in [0, 1), such as a momentum."""
+    if _check.positive(value, name, zero=True) >= 1.0:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return float(value)
+
+
+class SGD(Optimizer):
+    """``m <- momentum m + g``, ``theta <- theta - learning_rate m``.
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float
+        In [0, 1).
+    weight_decay : float
+        Adds ``weight_decay theta`` to the gradient.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> optimizer = tl.optimizers.SGD(learning_rate=0.5)
+    >>> theta = np.array([1.0])
+    >>> theta, state = optimizer.step(theta, 2.0 * theta, None, optimizer.init(theta))
+    >>> theta, state.report.predicted_decrease
+    (array([0.]), 2.0)
+    """
+
+    def __init__(self, learning_rate, momentum=0.0, weight_decay=0.0):
+        self.learning_rate = _check.positive(learning_rate, "learning_rate")
+        self.momentum = fraction(momentum, "momentum")
+        self.weight_decay = _check.positive(weight_decay, "weight_decay", zero=True)
+
+    def _start(self, theta):
+        return {"momentum": np.zeros_like(theta)} if self.momentum else {}
+
+    def _move(self, theta, gradient, curvature, state):
+        direction, arrays = gradient + self.weight_decay * theta, {}
+        if self.momentum:
+            direction = self.momentum * state.arrays["momentum"] + direction
+            arrays["momentum"] = direction
+        return Move(-self.learning_rate * direction, arrays, {"learning_rate": self.learning_rate})
