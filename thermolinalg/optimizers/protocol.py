@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _check
-from ..curvature import Curvature, dissipation, excess_factor
+from ..curvature import Curvature, dissipation
 
 CUTOFF = 1e-10  # relative eigenvalue of the metric below which a report takes it for zero
 
@@ -96,7 +96,7 @@ class Move(NamedTuple):
 
     displacement: np.ndarray
     arrays: dict[str, np.ndarray]
-    facts: dict  # fields of Report
+    facts: dict  # fields of Report; and "metric", the F to report under where the caller names none
 
 
 class Optimizer:
@@ -148,6 +148,9 @@ class Optimizer:
         FloatingPointError
             The step is not finite. Nothing has changed then: theta and state are still those of before.
         """
+        return self._step(theta, gradient, curvature, state, metric)
+
+    def _step(self, theta, gradient, curvature, state, metric, **options) -> tuple[np.ndarray, State]:
         if not isinstance(state, State):
             raise ValueError(f"state must be the State of init or of the last step, got {type(state).__name__}")
         theta = _check.vector(theta, "theta")
@@ -158,15 +161,16 @@ class Optimizer:
         for name, kept in self._start(theta).items():
             if state.arrays.get(name, kept).shape != kept.shape:
                 raise ValueError(f"state belongs to other parameters: its {name} has shape {state.arrays[name].shape}")
-        displacement, arrays, facts = self._move(theta, gradient, curvature, state)
+        displacement, arrays, facts = self._move(theta, gradient, curvature, state, **options)
         displacement = _check.finite_result(displacement, f"the step of {type(self).__name__}")
-        report = measure(displacement, gradient, metric, step=state.step, **facts)
+        own_metric = facts.pop("metric", None)
+        report = measure(displacement, gradient, own_metric if metric is None else metric, step=state.step, **facts)
         return theta + displacement, State(step=state.step + 1, arrays=arrays, report=report)
 
     def _start(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         return {}
 
-    def _move(self, theta, gradient, curvature, state: State) -> Move:
+    def _move(self, theta, gradient, curvature, state: State, **options) -> Move:
         raise NotImplementedError
 
     def _check_curvature(self, curvature, name: str, size: int) -> None:
@@ -216,19 +220,20 @@ def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, 
     (1.25, 1.25, 1.5625)
     """
     d, g = _check.vector(displacement, "displacement"), _check.vector(gradient, "gradient")
-    norm = float(np.linalg.norm(g))
-    if metric is not None and "dissipation" not in facts:
+    norm, change = float(np.linalg.norm(g)), float(g @ d)
+    if metric is not None:
+        least, cost = dissipation(metric, g, cutoff=CUTOFF), metric.quadratic(d)
         facts |= {
-            "dissipation": dissipation(metric, g, cutoff=CUTOFF),
-            "metric_cost": metric.quadratic(d),
-            "excess": excess_factor(metric, g, d, cutoff=CUTOFF),
-            "null_fraction": float(np.linalg.norm(metric.null_part(g, CUTOFF))) / norm if norm > 0.0 else 0.0,
+            "dissipation": least,
+            "metric_cost": cost,
+            "excess": cost * least / change**2 if change else float("nan"),
+            "null_fraction": float(np.linalg.norm(metric.null_part(g, CUTOFF))) / norm if norm else 0.0,
         }
     return Report(
         step=step,
         learning_rate=learning_rate,
         step_norm=float(np.linalg.norm(d)),
         gradient_norm=norm,
-        predicted_decrease=-float(g @ d),
+        predicted_decrease=-change,
         **facts,
     )
