@@ -1,0 +1,113 @@
+"""What a device does with one damped Kronecker factor: invert it, or solve with a gradient's columns."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _check
+from ..device import Device
+from ..inverse import inv
+from ..linear import solve
+from ..mitigation import METHODS, mitigate
+from ..operators import Dense
+
+
+class Outcome(NamedTuple):
+    """An answer of the device and what it took: seconds (programming the factor apart) and joules, if known."""
+
+    value: np.ndarray
+    seconds: float
+    joules: float | None
+
+
+@dataclass(frozen=True)
+class FactorDevice:
+    """A device, and the protocol of the runs that a factor goes through.
+
+    Numbers are scaled for the device's range: a factor is divided by its largest entry (it is then programmed within
+    full scale, and time counts in the RC of its strongest conductance), a right-hand side by its largest entry.
+
+    Parameters
+    ----------
+    device : Device
+    duration, n_reads : float, int, optional
+        Of each run; at most one. `duration` is for `solved` alone. Without either: a single read for `solved`, and for
+        `inverted` the limit of many reads, in which only rounding is left.
+    burn_in : "auto" or float
+        As in `thermolinalg.solve`.
+    members : int
+        Of a rounding ensemble per run (`thermolinalg.mitigate`); 0 is none.
+    method : "digits" or "stochastic"
+        Of that ensemble.
+    rtol : float, optional
+        Iterative refinement of `solved` to this relative error.
+    """
+
+    device: Device
+    duration: float | None = None
+    n_reads: int | None = None
+    burn_in: str | float = "auto"
+    members: int = 0
+    method: str = "digits"
+    rtol: float | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.device, Device):
+            raise ValueError(f"device must be a Device, got {self.device!r}")
+        if self.duration is not None and self.n_reads is not None:
+            raise ValueError("give at most one of duration and n_reads")
+        _check.count(self.members, "members", least=0)
+        _check.choice(self.method, "method", METHODS)
+        if self.members and self.device.matrix_bits is None:
+            raise ValueError("members > 0 needs a device with matrix_bits: without rounding there is nothing to merge")
+        if self.rtol is not None:
+            _check.positive(self.rtol, "rtol")
+            if self.members:
+                raise ValueError("give rtol (refinement) or members (mitigation), not both")
+
+    def _run(self, primitive, operator: Dense, *args, **protocol):
+        """The primitive, through a rounding ensemble where one is asked for."""
+        if self.members:
+            run = partial(mitigate, primitive, operator.dense(), members=self.members, method=self.method)
+        else:
+            run = partial(primitive, operator)
+        return run(*args, device=self.device, burn_in=self.burn_in, **protocol)
+
+    def loading_seconds(self, size: int) -> float:
+        """Seconds to program a factor (size, size), for each member of an ensemble."""
+        return max(self.members, 1) * self.device.load_seconds(size * size, 0)
+
+    def solved(self, operator: Dense, scale: float, rhs: np.ndarray, rng) -> Outcome:
+        """(scale A)^-1 rhs for a programmed factor A (n, n) and columns rhs (n, k), zero columns left out."""
+        size = float(np.abs(rhs).max())
+        if size == 0.0:
+            return Outcome(np.zeros_like(rhs), 0.0, 0.0)
+        if self.rtol is not None:
+            protocol = {"refine": True, "rtol": self.rtol, "duration": self.duration, "n_reads": self.n_reads}
+        elif self.duration is None:
+            protocol = {"n_reads": 1 if self.n_reads is None else self.n_reads}
+        else:
+            protocol = {"duration": self.duration}
+        answer = self._run(solve, operator, rhs / size, rng=rng, **protocol)
+        return self._outcome(answer.value * (size / scale), answer.cost, len(rhs))
+
+    def inverted(self, operator: Dense, scale: float, rng) -> Outcome:
+        """(scale A)^-1 for a programmed factor A (n, n), from the covariance of the voltages."""
+        if self.n_reads is None:
+            return Outcome(self._limit(operator, rng) / scale, 0.0, None)
+        answer = self._run(inv, operator, n_reads=self.n_reads, rng=rng)
+        return self._outcome(answer.value / scale, answer.cost, operator.shape[0])
+
+    def _limit(self, operator: Dense, rng) -> np.ndarray:
+        """What `inv` tends to with the number of reads: the inverse of what is programmed, converted once."""
+        if self.members:
+            raise ValueError("members > 0 needs n_reads, which the ensemble shares out")
+        programmed = self.device.program(operator, None, rng).operator
+        inverse = programmed.function(lambda rates: 1.0 / rates, np.eye(operator.shape[0]))
+        return self.device.adc.round((inverse + inverse.T) / 2.0, rng)[0]
+
+    def _outcome(self, value, cost, size) -> Outcome:
+        joules = cost.joule_heat if cost.energy_unit == "J" else None
+        return Outcome(value, cost.seconds - self.loading_seconds(size), joules)
