@@ -1,9 +1,17 @@
-"""The matrices from real data and from physics: size, condition number, definiteness, and what they are."""
+"""Every data set by its name; the matrices: size, condition number, definiteness, and what they are."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from paper_repro import datasets
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KAPPA = {  # size, condition number
     "digits_kernel_64": (64, 5.2e2),
@@ -56,5 +64,44 @@ def test_regression_is_least_squares():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="mikota_64"):
+    with pytest.raises(ValueError, match=r"mikota_64.*karate_club"):
         datasets.load("hilbert")
+
+
+def test_load_passes_options_and_root(tmp_path):
+    data = datasets.load("digits", root=tmp_path, shape="image")  # a root is no error where no file is read
+    assert data.train_inputs.shape[1:] == (8, 8, 1)
+    with pytest.raises(datasets.MissingData, match=str(tmp_path)):
+        datasets.load("mnist", root=tmp_path)
+    with pytest.raises(ValueError, match="takes no options, got n"):
+        datasets.load("mikota_64", root=tmp_path, n=3)
+
+
+@pytest.mark.parametrize("name", sorted(set(datasets.LEARNING) - {"mnist", "cifar10"}))
+def test_learning_data_are_the_same_every_time(name):
+    first, second = datasets.load(name), datasets.load(name)
+    assert first.sha256 == second.sha256
+    assert first.balance().shape == (first.n_classes,)
+    assert first.source
+    assert first.licence
+
+
+def test_import_is_light():
+    heavy = ("sklearn", "pandas", "jax", "pydoc_data")
+    code = f"import sys, paper_repro.datasets; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+MODULES = ("", ".files", ".graphs", ".images", ".learning", ".matrices", ".molecules", ".text")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run(module):
+    module = importlib.import_module(datasets.__name__ + module)
+    assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
+
+
+def test_public_names_exist():
+    assert all(hasattr(datasets, name) for name in datasets.__all__)
+    assert len(set(datasets.__all__)) == len(datasets.__all__)
