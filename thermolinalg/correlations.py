@@ -176,7 +176,7 @@ class Correlator:
         d, n = self.process.dimension, self.n_products
         reads = n * (1 + self.lag) if self.independent else n + self.lag
         return self.device.cost(
-            self.process.drift, runs=n if self.independent else 1, n_inputs=d * (d + 1) // 2,
+            self.process.drift.size, runs=n if self.independent else 1, n_inputs=d * (d + 1) // 2,
             burn_in=0.0 if np.isinf(self.burn_in) else self.burn_in, duration=self.span,
             n_outputs=d * reads if self.converted else d * (d + 1) // 2, n_chains=self.n_chains,
             energies=(0.0, None, None),

@@ -357,6 +357,6 @@ def _cost(device, operator, reference, burn_in, duration, runs, heat) -> Cost:
     d = operator.shape[0]
     energies = (0.0, runs * float(heat.mean()) / device.beta, runs * 0.5 * d / device.beta)
     return device.cost(
-        operator, runs=runs, burn_in=burn_in, duration=duration, n_inputs=reference.n_programmed,
+        operator.n_programmed, runs=runs, burn_in=burn_in, duration=duration, n_inputs=reference.n_programmed,
         n_outputs=runs, n_chains=1, energies=energies,
     )  # fmt: skip

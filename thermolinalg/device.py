@@ -291,14 +291,17 @@ class Device:
         matrix = self._transfer_seconds(matrix_numbers, self.matrix_bits)
         return matrix + self._transfer_seconds(vector_numbers, self.dac_bits)
 
-    def cost(self, operator, *, runs, burn_in, duration, n_inputs, n_outputs, n_chains, energies, loaded=False) -> Cost:
+    def cost(
+        self, n_matrix: int, *, runs, burn_in, duration, n_inputs, n_outputs, n_chains, energies, loaded=False
+    ) -> Cost:
         """Time and energy of `runs` runs of `burn_in` and `duration` [RC] each, on `n_chains` replicas.
 
-        `n_inputs` and `n_outputs` count the numbers converted for right-hand sides and for reading out; `energies`
-        are Joule heat, stochastic heat and stored energy in units of C V^2, or None where not known. With `loaded` the
+        `n_matrix` counts the numbers that program the matrix (`Modal.n_programmed`), `n_inputs` and `n_outputs` those
+        converted for right-hand sides and for reading out; `energies` are Joule heat, stochastic heat and stored energy
+        in units of C V^2, or None where not known. With `loaded` the
         matrix is on the device already.
         """
-        matrix_numbers = 0 if loaded else operator.n_programmed
+        matrix_numbers = 0 if loaded else n_matrix
         conversions = n_chains * (matrix_numbers + n_inputs + n_outputs)
         unit = 1.0 if self.voltage_unit is None else self.C * self.voltage_unit**2
         joule, stochastic, stored = (None if e is None else n_chains * unit * e for e in energies)

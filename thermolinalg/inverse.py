@@ -341,7 +341,7 @@ class _Run:
             settled = self.operator.trace(lambda lam: -np.expm1(-2.0 * lam * time))
         thermal = 0.5 * settled / self.device.beta
         return self.device.cost(
-            self.operator, runs=runs, burn_in=self.readout.burn_in, duration=self.span, n_inputs=0,
+            self.operator.n_programmed, runs=runs, burn_in=self.readout.burn_in, duration=self.span, n_inputs=0,
             n_outputs=d * (d + 1) // 2 if self.analog else d * n, n_chains=self.n_chains,
             energies=(0.0, runs * thermal, thermal),
         )  # fmt: skip

@@ -296,7 +296,7 @@ class RLCSampler:
             stderr_kind=kind, burn_in=burn_in, duration=n_reads * spacing, n_reads=n_reads, read_spacing=spacing,
             n_chains=n_chains, simulator="path", device=device,
             cost=device.cost(
-                self.maxwell, runs=1, burn_in=burn_in, duration=n_reads * spacing, n_inputs=0,
+                self.maxwell.size, runs=1, burn_in=burn_in, duration=n_reads * spacing, n_inputs=0,
                 n_outputs=self.cells * n_reads, n_chains=n_chains, energies=(0.0, None, None),
             ),
         )  # fmt: skip

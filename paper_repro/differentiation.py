@@ -1,0 +1,366 @@
+"""Every derivative that an optimiser asks of a network: `Model`, NumPy outside, automatic differentiation inside.
+
+Importing this module switches JAX to 64 bits for the whole process, here and nowhere else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thermolinalg import _check
+from thermolinalg.curvature.cotangents import LIKELIHOODS
+
+from .layers import Block, Field, Layer, check_inputs, check_labels, check_weights, layer_gram
+
+jax.config.update("jax_enable_x64", True)
+
+
+class Tape:
+    """The parameters as a network sees them; it keeps what enters the Kronecker layers.
+
+    ``tape["norm"]`` is an array of parameters, ``tape.affine("dense0", a)`` the output of a Kronecker layer. Taps, one
+    for each Kronecker layer, are added to the pre-activations: zeros whose gradient is that of the pre-activations.
+    """
+
+    def __init__(self, arrays, taps=None):
+        self.arrays, self.taps = arrays, taps or {}
+        self.inputs: dict[str, jax.Array] = {}
+
+    def __getitem__(self, name: str):
+        return self.arrays[name]
+
+    def affine(self, name: str, a, constant=None):
+        """Pre-activations (..., n_out) of inputs a (..., n_in): ``a @ W``, or ``[a, constant] @ W`` with a bias.
+
+        The constant is 1 unless it is given, of shape (...): 0 where there is no position, as at padded nodes.
+        """
+        if name in self.inputs:
+            raise ValueError(f"layer {name!r} is used twice; its curvature would not be that of one layer")
+        W = self.arrays[name]
+        if len(W) == a.shape[-1] + 1:
+            ones = (jnp.ones(a.shape[:-1]) if constant is None else constant)[..., None]
+            z = a @ W[:-1] + ones * W[-1]
+            a = jnp.concatenate((a, ones), axis=-1)
+        else:
+            z = a @ W
+        self.inputs[name] = a
+        return z + self.taps[name] if name in self.taps else z
+
+
+class Model:
+    r"""A network with parameters theta, one flat array, and the derivatives of its outputs and of its loss.
+
+    The loss is minus the logarithm of the likelihood, in nats, averaged over the b p predictions of a batch; it sums
+    over the answers of one prediction ("bernoulli") and over its components (``|y - f|^2 / 2``, "gaussian"). A mask
+    (b, p) says which predictions count, where not all do; the mean is over those.
+
+    Parameters
+    ----------
+    name : str
+    forward : callable
+        ``forward(tape, x)`` -> (p, z): outputs for one sample x, with the parameters read from a `Tape`.
+    blocks : sequence of Block
+        The parameters, in the order in which theta holds them.
+    output_size : int
+        z.
+    inputs : Field or dict of Field
+        What a sample is.
+    likelihood : {"softmax", "bernoulli", "gaussian"}
+    constants : dict of arrays, optional
+        Parameters that are not trained, read from the tape like the others.
+
+    Attributes
+    ----------
+    size : int
+        N, the number of parameters.
+    layers : tuple of Layer
+        Contiguous, covering 0 to N. The block ``theta[start:stop].reshape(shape)`` of a Kronecker layer is the matrix
+        (n_in + 1, n_out), bias last, so that its curvature is A x G, A over inputs, G over pre-activation gradients.
+
+    Raises
+    ------
+    ValueError
+        Every method, for theta of a wrong length or not finite, inputs or labels of the wrong shape or range.
+    FloatingPointError
+        Every method, for a result that is not finite.
+
+    Notes
+    -----
+    A function is compiled when it is first called and again for every new shape of its arguments, never for new values.
+    Keep a model: another one made in the same way compiles anew. The arrays that come back are the caller's own.
+
+    Examples
+    --------
+    >>> def line(tape, x):
+    ...     return tape.affine("slope", x)[None]
+    >>> block = Block.dense("slope", 1, 1)
+    >>> model = Model("line", line, [block], output_size=1, inputs=Field((1,)), likelihood="gaussian")
+    >>> model.rows([2.0, 1.0], [[3.0], [5.0]], np.ones((2, 1, 1, 1)))
+    array([[3., 1.], [5., 1.]])
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable,
+        blocks: Sequence[Block],
+        *,
+        output_size: int,
+        inputs: Field | Mapping[str, Field],
+        likelihood: str = "softmax",
+        constants: Mapping[str, np.ndarray] | None = None,
+    ):
+        self.name, self.forward, self.inputs = name, forward, inputs
+        self.blocks, self.constants = tuple(blocks), dict(constants or {})
+        names = [block.name for block in self.blocks] + list(self.constants)
+        if not self.blocks or len(set(names)) < len(names):
+            raise ValueError(f"blocks must be one or more, with names of their own, got {names}")
+        self.output_size = _check.count(output_size, "output_size")
+        self.likelihood = _check.choice(likelihood, "likelihood", LIKELIHOODS)
+        ends = pairwise(np.cumsum([0, *(block.size for block in self.blocks)]).tolist())
+        self.layers = tuple(
+            Layer(block.name, start, stop, block.shape, block.kronecker)
+            for block, (start, stop) in zip(self.blocks, ends, strict=True)
+        )
+        self.size = self.layers[-1].stop
+        self._compiled: dict[str, Callable] = {}
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, N={self.size}, output_size={self.output_size}, likelihood={self.likelihood!r})"
+
+    def init(self, seed) -> np.ndarray:
+        """Parameters (N,) to begin with: anything `numpy.random.default_rng` takes, drawn by NumPy alone."""
+        rng = _check.generator(seed)
+        return np.concatenate([block.draw(rng).ravel() for block in self.blocks])
+
+    def arrays(self, theta) -> dict[str, np.ndarray]:
+        """The parameters by the name of their layer, each in its shape: views of theta."""
+        return self._split(_check.vector(theta, "theta", self.size))
+
+    # What a caller asks for
+
+    def outputs(self, theta, inputs) -> np.ndarray:
+        """(b, p, z): logits, or means for "gaussian"."""
+        return self._call(self._outputs, theta, inputs)
+
+    def loss(self, theta, inputs, labels, *, mask=None) -> float:
+        """The mean loss of a batch, nats."""
+        return float(self._call(self._loss, theta, inputs, *self._targets(labels, mask)))
+
+    def loss_and_gradient(self, theta, inputs, labels, *, mask=None) -> tuple[float, np.ndarray]:
+        """The mean loss of a batch and its gradient (N,)."""
+        value, gradient = self._call(self._loss_and_gradient, theta, inputs, *self._targets(labels, mask))
+        return float(value), gradient
+
+    def accuracy(self, theta, inputs, labels, *, mask=None) -> float:
+        """Share of predictions whose largest logit is that of the label; of answers on the right side ("bernoulli")."""
+        if self.likelihood == "gaussian":
+            raise ValueError('accuracy is for classes; a "gaussian" model has a loss only')
+        return float(self._call(self._accuracy, theta, inputs, *self._targets(labels, mask)))
+
+    def per_sample_gradients(self, theta, inputs, labels, *, mask=None) -> np.ndarray:
+        """(b, N): gradients whose mean is that of the batch: without a mask, of the mean over a sample's predictions."""
+        return self._call(self._per_sample_gradients, theta, inputs, *self._targets(labels, mask))
+
+    def rows(self, theta, inputs, cotangents) -> np.ndarray:
+        """(b k, N): J_s^T c for each sample s and each of its cotangents c, given as (b, k, p, z)."""
+        return self._call(self._rows, theta, inputs, self._cotangents(cotangents))
+
+    def jvp(self, theta, inputs, v) -> np.ndarray:
+        """J v, (b, p, z)."""
+        return self._call(self._jvp, theta, inputs, _check.vector(v, "v", self.size))
+
+    def vjp(self, theta, inputs, u) -> np.ndarray:
+        """J^T u, (N,), for u (b, p, z)."""
+        return self._call(self._vjp, theta, inputs, _check.real_array(u, "u"))
+
+    def ggn_product(self, theta, inputs, v, *, mask=None) -> np.ndarray:
+        """J^T H J v / (b p), H the Hessian of the loss in the outputs: a jvp and a vjp (arXiv:2405.13817, Eq. 9)."""
+        weights = None if mask is None else check_weights(mask)
+        return self._call(self._ggn_product, theta, inputs, _check.vector(v, "v", self.size), weights)
+
+    def kronecker_inputs(self, theta, inputs, cotangents) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each Kronecker layer its inputs a (b, s, n_in + 1) and the gradients g (b, k, s, n_out) at s positions.
+
+        g is the gradient of ``sum(c * outputs)`` in the pre-activations, for each cotangent c of (b, k, p, z). The rows
+        of the layer are ``sum_s a_s g_s^T``, exactly. Positions are the pixels of the output of a convolution, whose
+        inputs are patches; tokens; nodes; s = 1 for a dense layer. The constant 1 is last; without bias there is none.
+        """
+        return self._call(self._kronecker_inputs, theta, inputs, self._cotangents(cotangents))
+
+    def gram(self, theta, inputs, cotangents) -> np.ndarray:
+        """(b k, b k): J J^T for the rows of `rows`, layer by layer, without all of J at once.
+
+        A layer adds ``sum_{s,t} (a_s . a_t)(g_s . g_t)``, or the products of its own rows where that is less work.
+        """
+        pairs, rest = self._call(self._backward, theta, inputs, self._cotangents(cotangents))
+        total = sum(layer_gram(a, g) for a, g in pairs)
+        for rows in rest:
+            total = total + rows @ rows.T
+        return total
+
+    # The door: NumPy arrays are checked, the function is compiled once, what comes out is finite
+
+    def _call(self, function, theta, inputs, *rest):
+        theta = _check.vector(theta, "theta", self.size)
+        inputs = check_inputs(inputs, self.inputs)
+        if function.__name__ not in self._compiled:
+            self._compiled[function.__name__] = jax.jit(function)
+        result = self._compiled[function.__name__](self.constants, theta, inputs, *rest)
+        result = jax.tree.map(np.array, result)
+        if not all(np.isfinite(array).all() for array in jax.tree.leaves(result)):
+            what = function.__name__.strip("_").replace("_", " ")
+            raise FloatingPointError(
+                f"{what} of {self.name} is not finite at |theta| = {np.linalg.norm(theta):.3g}: "
+                "training has diverged or the inputs overflow; take shorter steps or rescale the inputs"
+            )
+        return result
+
+    def _targets(self, labels, mask):
+        labels = check_labels(labels, self.likelihood, self.output_size)
+        return labels, None if mask is None else check_weights(mask)
+
+    def _cotangents(self, cotangents) -> np.ndarray:
+        c = _check.real_array(cotangents, "cotangents")
+        if c.ndim != 4 or c.size == 0 or c.shape[3] != self.output_size:
+            raise ValueError(f"cotangents must have shape (b, k, p, {self.output_size}), got {c.shape}")
+        return c
+
+    # Traced by JAX; theta comes flat, and derivatives are taken in its blocks, which spares padding to N
+
+    def _split(self, theta) -> dict:
+        return {layer.name: theta[layer.start : layer.stop].reshape(layer.shape) for layer in self.layers}
+
+    def _join(self, blocks):
+        return jnp.concatenate([blocks[layer.name].ravel() for layer in self.layers])
+
+    def _sample(self, blocks, constants, x, taps=None):
+        tape = Tape({**constants, **blocks}, taps)
+        return self.forward(tape, x), tape.inputs
+
+    def _batch(self, constants, blocks, inputs):
+        return jax.vmap(lambda x: self._sample(blocks, constants, x)[0])(inputs)
+
+    def _outputs(self, constants, theta, inputs):
+        return self._batch(constants, self._split(theta), inputs)
+
+    def _mean_loss(self, blocks, constants, inputs, labels, weights):
+        f = self._batch(constants, blocks, inputs)
+        return jnp.sum(_weights(weights, f, labels) * _losses(self.likelihood, f, labels))
+
+    def _loss(self, constants, theta, inputs, labels, weights):
+        return self._mean_loss(self._split(theta), constants, inputs, labels, weights)
+
+    def _loss_and_gradient(self, constants, theta, inputs, labels, weights):
+        value, gradient = jax.value_and_grad(self._mean_loss)(self._split(theta), constants, inputs, labels, weights)
+        return value, self._join(gradient)
+
+    def _accuracy(self, constants, theta, inputs, labels, weights):
+        f = self._outputs(constants, theta, inputs)
+        weights = _weights(weights, f, labels)
+        if self.likelihood == "softmax":
+            return jnp.sum(weights * (jnp.argmax(f, axis=-1) == labels))
+        return jnp.sum(weights * jnp.mean((f > 0.0) == (labels > 0.5), axis=-1))
+
+    def _per_sample_gradients(self, constants, theta, inputs, labels, weights):
+        blocks = self._split(theta)
+        shape = jax.eval_shape(self._outputs, constants, theta, inputs)
+        weights = jnp.broadcast_to(_weights(weights, shape, labels), shape.shape[:2])
+
+        def loss(blocks, x, y, w):
+            f = self._sample(blocks, constants, x)[0]
+            return len(labels) * jnp.sum(w * _losses(self.likelihood, f, y))
+
+        return jax.vmap(lambda *sample: self._join(jax.grad(loss)(blocks, *sample)))(inputs, labels, weights)
+
+    def _rows(self, constants, theta, inputs, cotangents):
+        blocks = self._split(theta)
+
+        def sample(x, c):
+            f, back = jax.vjp(lambda blocks: self._sample(blocks, constants, x)[0], blocks)
+            _same_shape("cotangents (b, k, p, z)", c[0], f)
+            return jax.vmap(lambda u: self._join(back(u)[0]))(c)
+
+        _same_batch("cotangents", cotangents, inputs)
+        return jax.vmap(sample)(inputs, cotangents).reshape(-1, self.size)
+
+    def _jvp(self, constants, theta, inputs, v):
+        return jax.jvp(lambda theta: self._outputs(constants, theta, inputs), (theta,), (v,))[1]
+
+    def _vjp(self, constants, theta, inputs, u):
+        f, back = jax.vjp(lambda blocks: self._batch(constants, blocks, inputs), self._split(theta))
+        _same_shape("u (b, p, z)", u, f)
+        return self._join(back(u)[0])
+
+    def _ggn_product(self, constants, theta, inputs, v, weights):
+        def network(blocks):
+            return self._batch(constants, blocks, inputs)
+
+        blocks = self._split(theta)
+        f, along = jax.jvp(network, (blocks,), (self._split(v),))
+        _, back = jax.vjp(network, blocks)
+        weights = jnp.asarray(_weights(weights, f))
+        return self._join(back(weights[..., None] * _hessian_product(self.likelihood, f, along))[0])
+
+    def _backward(self, constants, theta, inputs, cotangents):
+        """Inputs and gradients of the Kronecker layers; rows (b k, n) of each of the other layers."""
+        blocks = self._split(theta)
+        dense = [layer.name for layer in self.layers if layer.kronecker]
+        other = {layer.name: blocks[layer.name] for layer in self.layers if not layer.kronecker}
+
+        def sample(x, c):
+            entering = jax.eval_shape(lambda x: self._sample(blocks, constants, x)[1], x)
+            taps = {name: jnp.zeros((*entering[name].shape[:-1], blocks[name].shape[1])) for name in dense}
+            f, back, a = jax.vjp(
+                lambda taps, other: self._sample({**blocks, **other}, constants, x, taps), taps, other, has_aux=True
+            )
+            _same_shape("cotangents (b, k, p, z)", c[0], f)
+            g, rest = jax.vmap(back)(c)
+            pairs = [(a[n].reshape(-1, a[n].shape[-1]), g[n].reshape(len(c), -1, blocks[n].shape[1])) for n in dense]
+            return pairs, [rest[name].reshape(len(c), -1) for name in other]
+
+        _same_batch("cotangents", cotangents, inputs)
+        pairs, rest = jax.vmap(sample)(inputs, cotangents)
+        return pairs, [rows.reshape(-1, rows.shape[-1]) for rows in rest]
+
+    def _kronecker_inputs(self, constants, theta, inputs, cotangents):
+        return self._backward(constants, theta, inputs, cotangents)[0]
+
+
+def _same_shape(name: str, given, wanted) -> None:
+    if given.shape != wanted.shape:
+        raise ValueError(f"{name} must agree with outputs of shape {wanted.shape}, got {given.shape}")
+
+
+def _same_batch(name: str, array, inputs) -> None:
+    b = len(jax.tree.leaves(inputs)[0])
+    if len(array) != b:
+        raise ValueError(f"{name} must have one entry for each of the {b} samples, got {len(array)}")
+
+
+def _weights(weights, f, labels=None):
+    """What each prediction counts for: 1 / (b p) unless weights (b, p) are given; labels must fit the outputs f."""
+    for name, array in (("labels", labels), ("mask", weights)):
+        if array is not None and array.shape[:2] != f.shape[:2]:
+            raise ValueError(f"{name} must be for {f.shape[0]} x {f.shape[1]} predictions, got shape {array.shape}")
+    return 1.0 / (f.shape[0] * f.shape[1]) if weights is None else weights
+
+
+def _losses(likelihood: str, f, labels):
+    """Minus log likelihood of each prediction, (..., p)."""
+    if likelihood == "softmax":
+        return -jnp.take_along_axis(jax.nn.log_softmax(f), labels[..., None], axis=-1)[..., 0]
+    if likelihood == "bernoulli":
+        return jnp.sum(jax.nn.softplus(f) - labels * f, axis=-1)
+    return jnp.sum((labels - f) ** 2, axis=-1) / 2.0
+
+
+def _hessian_product(likelihood: str, f, u):
+    """H u for each prediction, H the Hessian of its loss in f."""
+    if likelihood == "softmax":
+        mean = jax.nn.softmax(f)
+        return mean * (u - jnp.sum(mean * u, axis=-1, keepdims=True))
+    return u * jax.nn.sigmoid(f) * jax.nn.sigmoid(-f) if likelihood == "bernoulli" else u

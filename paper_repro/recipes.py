@@ -1,0 +1,121 @@
+"""From names and numbers to objects: the optimiser, the device, the curvature that a training run asks for."""
+
+from dataclasses import fields
+
+import numpy as np
+
+from thermolinalg import Device, curvature, optimizers
+
+from . import models, transformers
+
+MODELS = {
+    "mlp": models.mlp,
+    "conv_net": models.conv_net,
+    "residual_conv_net": models.residual_conv_net,
+    "graph_convolution": models.graph_convolution,
+    "transformer": transformers.transformer,
+    "vision_transformer": transformers.vision_transformer,
+}
+OPTIMIZERS = {
+    kind.__name__: kind
+    for kind in (getattr(optimizers, name) for name in optimizers.__all__)
+    if isinstance(kind, type) and issubclass(kind, optimizers.Optimizer) and kind is not optimizers.Optimizer
+}
+SHAPES = ("low_rank", "kronecker", "diagonal", "dense")
+
+
+def make_model(name: str, options: dict):
+    """The network of that name."""
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    return MODELS[name](**options)
+
+
+def make_device(sheet: dict | None) -> Device | None:
+    """A device from its data sheet; ``{"preset": "tngd"}`` starts from that preset."""
+    if sheet is None:
+        return None
+    sheet = dict(sheet)
+    preset = sheet.pop("preset", None)
+    known = {field.name for field in fields(Device)}
+    if unknown := set(sheet) - known:
+        raise ValueError(f"device has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
+    if preset not in (None, "tngd"):
+        raise ValueError(f"preset must be 'tngd', got {preset!r}")
+    return Device(**sheet) if preset is None else Device.tngd(**sheet)
+
+
+def make_optimizer(name: str, options: dict, seed: int):
+    """The optimiser of that name; `device`, `inner`, `tracking` and an adaptive `damping` are dicts of their own.
+
+    Optimisers with noise get a generator of their own from `seed`.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}; known: {', '.join(sorted(OPTIMIZERS))}")
+    options = dict(options)
+    if "device" in options:
+        options["device"] = make_device(options["device"])
+    if "inner" in options:
+        inner = dict(options["inner"])
+        options["inner"] = make_optimizer(inner.pop("name"), inner, seed)
+    if isinstance(options.get("tracking"), dict):
+        options["tracking"] = curvature.Tracking(**options["tracking"])
+    if isinstance(options.get("damping"), dict):
+        options["damping"] = optimizers.LevenbergMarquardt(**options["damping"])
+    if OPTIMIZERS[name] in (optimizers.TNGD, optimizers.ThermodynamicKFAC):
+        options.setdefault("rng", np.random.default_rng((seed, 1)))
+    return OPTIMIZERS[name](**options)
+
+
+def make_curvature(
+    model, theta, inputs, labels, *, kind="exact", shape="low_rank", sharing="expand", mask=None, rng=None
+):
+    """Curvature of the loss of a batch.
+
+    Parameters
+    ----------
+    model : paper_repro.models.Model
+    theta : (N,) ndarray
+    inputs, labels
+        A batch.
+    kind : str
+        As in `thermolinalg.curvature.cotangents`.
+    shape : {"low_rank", "kronecker", "diagonal", "dense"}
+        "kronecker": a Kronecker block for each layer that has one, a diagonal one for the other parameters.
+    sharing : {"expand", "reduce"}
+        For layers used at several positions, see `thermolinalg.curvature.kronecker_factors`.
+    mask : (b, p) array_like, optional
+        Which predictions count; the mean is over those.
+    rng : optional
+        For "sampled".
+
+    Returns
+    -------
+    thermolinalg.curvature.Curvature
+    """
+    if shape not in SHAPES:
+        raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
+    outputs, given = model.outputs(theta, inputs), labels if kind == "empirical" else None
+    c = curvature.cotangents(kind, outputs, likelihood=model.likelihood, labels=given, rng=rng)
+    if mask is not None:
+        counted = np.asarray(mask, dtype=float)
+        c = c * counted[:, None, :, None] * np.sqrt(counted.size / counted.sum())
+    if shape == "kronecker":
+        return _kronecker(model, theta, inputs, c, kind, sharing)
+    rows = model.rows(theta, inputs, c)
+    if shape == "low_rank":
+        return curvature.LowRankCurvature(rows, kind=kind)
+    of = {"diagonal": curvature.DiagonalCurvature, "dense": curvature.DenseCurvature}[shape]
+    return of.from_rows(rows, kind=kind)
+
+
+def _kronecker(model, theta, inputs, c, kind, sharing):
+    pairs = iter(model.kronecker_inputs(theta, inputs, c))
+    rows = None if all(layer.kronecker for layer in model.layers) else model.rows(theta, inputs, c)
+    blocks = []
+    for layer in model.layers:
+        if layer.kronecker:
+            blocks.append(curvature.KroneckerCurvature.from_samples(*next(pairs), sharing=sharing, kind=kind))
+        else:
+            blocks.append(curvature.DiagonalCurvature.from_rows(rows[:, layer.start : layer.stop], kind=kind))
+    return curvature.BlockCurvature(blocks)
