@@ -162,7 +162,7 @@ class Model:
         return float(self._call(self._accuracy, theta, inputs, *self._targets(labels, mask)))
 
     def per_sample_gradients(self, theta, inputs, labels, *, mask=None) -> np.ndarray:
-        """(b, N): gradients whose mean is that of the batch: without a mask, of the mean over a sample's predictions."""
+        """(b, N): gradients whose mean is that of the batch; without a mask, each of the mean loss of its sample."""
         return self._call(self._per_sample_gradients, theta, inputs, *self._targets(labels, mask))
 
     def rows(self, theta, inputs, cotangents) -> np.ndarray:
@@ -191,15 +191,22 @@ class Model:
         """
         return self._call(self._kronecker_inputs, theta, inputs, self._cotangents(cotangents))
 
+    def other_rows(self, theta, inputs, cotangents) -> list[np.ndarray]:
+        """(b k, stop - start) for each layer that is not Kronecker: its columns of `rows`, without the others."""
+        return self._call(self._other_rows, theta, inputs, self._cotangents(cotangents))
+
     def gram(self, theta, inputs, cotangents) -> np.ndarray:
         """(b k, b k): J J^T for the rows of `rows`, layer by layer, without all of J at once.
 
         A layer adds ``sum_{s,t} (a_s . a_t)(g_s . g_t)``, or the products of its own rows where that is less work.
         """
-        pairs, rest = self._call(self._backward, theta, inputs, self._cotangents(cotangents))
-        total = sum(layer_gram(a, g) for a, g in pairs)
-        for rows in rest:
-            total = total + rows @ rows.T
+        c = self._cotangents(cotangents)
+        pairs, others = self._call(self._backward, theta, inputs, c)
+        total = np.zeros((c.shape[0] * c.shape[1],) * 2)
+        for a, g in pairs:
+            total += layer_gram(a, g)
+        for rows in others:
+            total += rows @ rows.T
         return total
 
     # The door: NumPy arrays are checked, the function is compiled once, what comes out is finite
@@ -328,6 +335,9 @@ class Model:
 
     def _kronecker_inputs(self, constants, theta, inputs, cotangents):
         return self._backward(constants, theta, inputs, cotangents)[0]
+
+    def _other_rows(self, constants, theta, inputs, cotangents):
+        return self._backward(constants, theta, inputs, cotangents)[1]
 
 
 def _same_shape(name: str, given, wanted) -> None:

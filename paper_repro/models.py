@@ -1,7 +1,7 @@
 """The architectures that the optimisers train; each function returns a `Model`.
 
-What the papers leave open is ours, and each docstring says so. No network has batch normalisation or dropout: a sample's
-outputs depend on that sample and on theta alone, without which per-sample gradients and the Fisher information of a batch
+What the papers leave open is ours, and each docstring says so. No network has batch normalisation or dropout: outputs
+depend on their own sample and on theta alone, without which per-sample gradients and the Fisher information of a batch
 would not be what their names say.
 """
 
@@ -20,6 +20,7 @@ from .transformers import lora, transformer, vision_transformer
 
 __all__ = [
     "ACTIVATIONS",
+    "BUILDERS",
     "Block",
     "Field",
     "Layer",
@@ -284,6 +285,12 @@ def graph_convolution(
         inputs=fields,
         likelihood=likelihood or ("softmax" if on_nodes else "bernoulli"),
     )
+
+
+BUILDERS: dict[str, Callable[..., Model]] = {
+    build.__name__: build
+    for build in (mlp, conv_net, residual_conv_net, graph_convolution, transformer, vision_transformer)
+}
 
 
 def _activation(name: str) -> tuple[Callable, float]:

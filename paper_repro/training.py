@@ -47,6 +47,9 @@ class Training:
         Steps between evaluations on the test set, and between reports under the metric.
     halves : bool
         Give the optimiser the gradients of two halves of each batch (NGDT).
+    validation : float
+        This share of the training set, drawn at random, is held out, and evaluated on in place of the test set: for
+        tuning, which must not see the test set.
     lora : dict or None
         Fine-tune low-rank factors only, ``{"rank": 2, "scale": 32}``, on the parameters that `pretrain` ends with.
     pretrain : Training or None
@@ -74,6 +77,7 @@ class Training:
     evaluate_every: int = 10
     metric_every: int = 1
     halves: bool = False
+    validation: float = 0.0
     lora: dict | None = None
     pretrain: "Training | None" = None
 
@@ -168,7 +172,7 @@ def _run(settings: Training, data_root, checkpoint, checkpoint_every, progress) 
             for epoch, indices in islice(_batches(data, settings), run.state.step, settings.steps):
                 _step(run, settings, data, model, optimizer, epoch, indices)
                 bar.update()
-                bar.set_postfix(loss=run.rows[-1]["loss"], refresh=False)
+                bar.set_postfix(loss=run.rows[-1].get("loss"), refresh=False)
                 if run.stopped is not None:
                     break
                 if target is not None and run.state.step % checkpoint_every == 0:
@@ -185,6 +189,8 @@ def _prepared(settings: Training, data_root, progress):
     data = datasets.load(settings.data, data_root, **options)
     if sizes:
         data = data.subset(**sizes, seed=settings.seed)
+    if settings.validation:
+        data = data.held_out(settings.validation, settings.seed)
     model = recipes.make_model(settings.model, settings.model_options)
     if settings.pretrain is None:
         theta = model.init(settings.seed)

@@ -14,7 +14,7 @@ from thermolinalg import _check
 Inputs = np.ndarray | dict[str, np.ndarray]
 
 # A branch of the seed sequence for each use, so that an optimiser with the same seed draws other numbers.
-BATCHES, SUBSET = zlib.crc32(b"batches"), zlib.crc32(b"subset")
+BATCHES, SUBSET, HELD_OUT = (zlib.crc32(name) for name in (b"batches", b"subset", b"held out"))
 
 
 def fraction(value, name: str) -> float:
@@ -183,6 +183,18 @@ class LearningData:
             chosen[f"{part}_mask"] = None if mask is None else mask[indices]
         entropy = seed.entropy if isinstance(seed, np.random.SeedSequence) else int(seed)
         return replace(self, **chosen, details=self.details | {"subset": sizes | {"seed": entropy}})
+
+    def held_out(self, share: float, seed=0) -> "LearningData":
+        """The training set alone, with that share of it, drawn at random, in place of the test set."""
+        held = round(fraction(share, "share") * self.n_train)
+        if not 0 < held < self.n_train:
+            raise ValueError(f"share must leave samples on both sides, got {share!r} of {self.n_train}")
+        order = _branch(seed, HELD_OUT).permutation(self.n_train)
+        chosen: dict[str, Any] = {}
+        for part, indices in (("test", np.sort(order[:held])), ("train", np.sort(order[held:]))):
+            chosen[f"{part}_inputs"], chosen[f"{part}_labels"] = self.take(indices, "train")
+            chosen[f"{part}_mask"] = None if self.train_mask is None else self.train_mask[indices]
+        return replace(self, **chosen, details=self.details | {"held_out": held})
 
     def __repr__(self) -> str:
         return f"LearningData({self.name!r}, n_train={self.n_train}, n_test={self.n_test}, n_classes={self.n_classes})"

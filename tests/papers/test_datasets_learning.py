@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from paper_repro.datasets import LearningData
+from paper_repro.datasets import LearningData, digits
 
 
 def make(**changes):
@@ -199,3 +199,16 @@ def test_repr(data):
 def test_what_does_not_fit_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes)
+
+
+def test_what_is_held_out_for_tuning_is_neither_trained_on_nor_the_test_set():
+    data = digits()
+    held = data.held_out(0.25, seed=3)
+    assert (held.n_train, held.n_test) == (data.n_train - held.n_test, round(0.25 * data.n_train))
+    both = np.concatenate((held.train_inputs, held.test_inputs))
+    assert sorted(map(bytes, both)) == sorted(map(bytes, data.train_inputs))
+    again, other = data.held_out(0.25, seed=3), data.held_out(0.25, seed=4)
+    np.testing.assert_array_equal(held.test_inputs, again.test_inputs)
+    assert not np.array_equal(held.test_inputs, other.test_inputs)
+    with pytest.raises(ValueError, match="share must leave samples on both sides"):
+        data.held_out(1e-9)

@@ -32,6 +32,7 @@ class Curvature(Modal):
 
     def quadratic(self, v) -> float:
         """v^T F v for v (N,): the squared length of a step in this metric."""
+        v = _check.vector(v, "v", self.size)
         return float(v @ self.matvec(v))
 
     def range_mask(self, cutoff: float) -> np.ndarray:
@@ -84,7 +85,8 @@ class Damped(Modal):
         self.damping = _check.positive(damping, "damping", zero=True)
         self.shape = curvature.shape
         low, high = self.bounds
-        require_positive_definite(low, high, 1, f"{type(curvature).__name__} + damping I (damping={damping:g})")
+        size = 1 if self.damping else curvature.size  # a damping has no rounding, eigenvalues of F have
+        require_positive_definite(low, high, size, f"{type(curvature).__name__} + damping I (damping={damping:g})")
 
     @cached_property
     def rates(self):
@@ -125,9 +127,12 @@ class Damped(Modal):
 
 
 def semidefinite_eigh(matrix: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues, ascending and with rounding below zero set to zero, and eigenvectors of a semidefinite matrix."""
+    """Eigenvalues, ascending and with rounding below zero set to zero, and eigenvectors of a semidefinite matrix.
+
+    The rounding is that of single precision, in which second moments often arrive.
+    """
     values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
-    rounding = 100.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+    rounding = 10.0 * np.sqrt(len(values)) * np.finfo(np.float32).eps * max(values[-1], 0.0)
     if values[0] < -rounding:
         raise ValueError(
             f"{name} must be positive semidefinite, but has the eigenvalue {values[0]:.6g} (largest {values[-1]:.6g})"

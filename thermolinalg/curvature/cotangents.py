@@ -19,13 +19,13 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
         - "ggn": the generalised Gauss-Newton matrix; for the likelihoods here, whose outputs are natural parameters,
           it is the exact Fisher information. Any other loss by `hessian`;
         - "sampled": an unbiased estimate of "exact" from `n_draws` labels drawn from the model, ``k = n_draws``;
-        - "empirical": from the true labels, k = 1. Not an estimate of "exact": ``g^T F^-1 g`` is at most 1 for it,
-          and exactly 1 for independent samples (Kunstner et al., arXiv:1905.12558).
+        - "empirical": from the true labels, k = 1. Not an estimate of "exact": ``g^T F^-1 g`` of the mean gradient
+          is at most 1/p for it, and exactly that for independent samples (Kunstner et al., arXiv:1905.12558).
     outputs : (b, z) or (b, p, z) array_like
         Natural parameters (logits; means of a unit normal) of p predictions for each of b samples.
     likelihood : {"softmax", "bernoulli", "gaussian"}
     labels : array_like, for "empirical"
-        Classes (b,) or (b, p) for "softmax", else numbers of the shape of outputs.
+        Classes (b,) or (b, p) for "softmax", else numbers of the shape of outputs, 0 to 1 for "bernoulli".
     hessian : (b, z, z) or (b, p, z, z) array_like, for "ggn"
         Of the loss of each prediction in its outputs, positive semidefinite; default that of the likelihood.
     n_draws : int
@@ -42,7 +42,8 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
     Raises
     ------
     ValueError
-        Unknown kind or likelihood; labels missing, of the wrong shape, or out of range.
+        Unknown kind or likelihood; labels missing, of the wrong shape, or out of range; hessian for another kind than
+        "ggn".
 
     Notes
     -----
@@ -62,13 +63,16 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
         raise ValueError(f"outputs must have shape (b, z) or (b, p, z), got {outputs.shape}")
     several = outputs.ndim == 3
     f = outputs if several else outputs[:, None]
+    if hessian is not None and kind != "ggn":
+        raise ValueError(f'hessian is for kind="ggn"; {kind!r} is that of the likelihood')
     if kind in ("exact", "ggn"):
-        roots = _hessian_roots(f, likelihood) if hessian is None else _given_roots(hessian, f, kind)
+        roots = _hessian_roots(f, likelihood) if hessian is None else _given_roots(hessian, outputs)
         c = _one_prediction_each(roots)
     else:
         draws = (f.shape[0], _check.count(n_draws, "n_draws"), *f.shape[1:])
-        y = _draw(f, likelihood, draws, rng) if kind == "sampled" else _targets(labels, f, likelihood)[:, None]
-        c = (y - _mean(f, likelihood)[:, None]) / np.sqrt(y.shape[1])
+        y = _draw(f, likelihood, draws, rng) if kind == "sampled" else _targets(labels, outputs, likelihood)
+        y = y.reshape(f.shape[0], -1, *f.shape[1:])
+        c = (_mean(f, likelihood)[:, None] - y) / np.sqrt(y.shape[1])
     c = c / np.sqrt(f.shape[0] * f.shape[1])
     return c if several else c[:, :, 0]
 
@@ -86,19 +90,16 @@ def _hessian_roots(f, likelihood):
     return scale[..., None] * eye
 
 
-def _given_roots(hessian, f, kind):
-    if kind != "ggn":
-        raise ValueError('hessian is for kind="ggn"; "exact" is that of the likelihood')
+def _given_roots(hessian, outputs):
     hessian = _check.real_array(hessian, "hessian")
-    shape = (*f.shape, f.shape[-1])
-    if hessian.size != np.prod(shape) or hessian.shape[-2:] != shape[-2:]:
+    b, z = len(outputs), outputs.shape[-1]
+    if hessian.shape != (*outputs.shape, z):
         raise ValueError(
-            f"hessian must hold one ({f.shape[-1]}, {f.shape[-1]}) block a prediction, got {hessian.shape}"
+            f"hessian must hold one ({z}, {z}) block a prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
         )
-    pairs = (
-        semidefinite_eigh(_check.symmetric(block, "hessian"), "hessian") for block in hessian.reshape(-1, *shape[-2:])
-    )
-    return np.stack([(vectors * np.sqrt(values)).T for values, vectors in pairs]).reshape(shape)
+    blocks = (_check.symmetric(block, "hessian") for block in hessian.reshape(-1, z, z))
+    pairs = (semidefinite_eigh(block, "hessian") for block in blocks)
+    return np.stack([(vectors * np.sqrt(values)).T for values, vectors in pairs]).reshape(b, -1, z, z)
 
 
 def _one_prediction_each(roots):
@@ -122,17 +123,20 @@ def _draw(f, likelihood, draws, rng):
     return np.eye(draws[-1])[label]
 
 
-def _targets(labels, f, likelihood):
+def _targets(labels, outputs, likelihood):
+    """What the model should have put out, as the mean of the likelihood is: shaped like outputs."""
     if labels is None:
         raise ValueError('kind="empirical" needs labels: it is made of the gradients at the true labels')
     labels = _check.real_array(labels, "labels")
-    if likelihood != "softmax":
-        if labels.size != f.size:
-            raise ValueError(f"labels must have the shape of outputs, {f.shape}, got {labels.shape}")
-        return labels.reshape(f.shape)
-    z = f.shape[-1]
-    if labels.size != f.shape[0] * f.shape[1]:
-        raise ValueError(f"labels must be one class for each of {f.shape[:2]} predictions, got shape {labels.shape}")
-    if labels.min() < 0 or labels.max() >= z or np.any(labels != np.rint(labels)):
-        raise ValueError(f"labels must be classes 0 to {z - 1}, got {labels.min():g} to {labels.max():g}")
-    return np.eye(z)[labels.reshape(f.shape[:2]).astype(int)]
+    shape = outputs.shape[:-1] if likelihood == "softmax" else outputs.shape
+    if labels.shape != shape:
+        what = "one class for each prediction" if likelihood == "softmax" else "numbers of the shape of outputs"
+        raise ValueError(f"labels must be {what}, {shape}, got shape {labels.shape}")
+    if likelihood == "gaussian":
+        return labels
+    top = outputs.shape[-1] - 1 if likelihood == "softmax" else 1
+    whole = likelihood == "bernoulli" or np.array_equal(labels, np.rint(labels))
+    if labels.min() < 0 or labels.max() > top or not whole:
+        what = "classes" if likelihood == "softmax" else "probabilities"
+        raise ValueError(f"labels must be {what} 0 to {top}, got {labels.min():g} to {labels.max():g}")
+    return labels if likelihood == "bernoulli" else np.eye(top + 1)[labels.astype(int)]

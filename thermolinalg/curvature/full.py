@@ -30,7 +30,7 @@ class DiagonalCurvature(Curvature):
     """
 
     def __init__(self, entries, kind: str | None = None):
-        self.rates = _check.vector(entries, "entries")
+        self.rates = _check.vector(entries, "entries").copy()
         if self.rates.min() < 0.0:
             raise ValueError(f"entries must be non-negative, got {self.rates.min():g} at {int(self.rates.argmin())}")
         self.shape = (self.rates.size, self.rates.size)
@@ -65,7 +65,7 @@ class DenseCurvature(Curvature):
     Parameters
     ----------
     F : (N, N) array_like
-        Symmetric positive semidefinite.
+        Symmetric positive semidefinite. Kept by reference, not copied: do not change it while the curvature lives.
     kind : str, optional
 
     Raises
@@ -103,8 +103,12 @@ class DenseCurvature(Curvature):
         return self._decomposition[1] @ c
 
     def matvec(self, v):
-        """F v; needs no factorisation."""
-        return self._matrix @ v
+        """F v for v (N,) or (N, k); needs no factorisation."""
+        return self._matrix @ _check.columns(v, "v", self.size)
+
+    def dense(self):
+        """The matrix itself."""
+        return self._matrix
 
     def diagonal(self, f):
         """Diagonal (N,) of f(F)."""

@@ -9,6 +9,7 @@ from ..modal import kronecker_rotation
 from .base import Curvature, semidefinite_eigh
 
 SHARINGS = ("expand", "reduce")
+SPLITS = ("pi", "even", "each")
 
 
 def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.ndarray, np.ndarray]:
@@ -40,18 +41,25 @@ def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.nd
     >>> A, G
     (array([[1., 2.], [2., 4.]]), array([[9.]]))
     """
-    inputs, gradients = _check.real_array(inputs, "inputs"), _check.real_array(gradients, "gradients")
-    inputs = inputs[:, None] if inputs.ndim == 2 else inputs
-    gradients = gradients[:, :, None] if gradients.ndim == 3 else gradients
-    if inputs.ndim != 3 or gradients.ndim != 4 or inputs.shape[:2] != (len(gradients), gradients.shape[2]):
-        raise ValueError(
-            "inputs (b, s, p) and gradients (b, k, s, r) must agree in samples b and positions s, "
-            f"got {inputs.shape} and {gradients.shape}"
-        )
+    inputs, gradients = _with_positions(inputs, gradients)
     if _check.choice(sharing, "sharing", SHARINGS) == "reduce":
         inputs, gradients = inputs.mean(axis=1), gradients.sum(axis=2)
     a, g = inputs.reshape(-1, inputs.shape[-1]), gradients.reshape(-1, gradients.shape[-1])
     return a.T @ a / len(a), g.T @ g
+
+
+def _with_positions(inputs, gradients):
+    """Inputs (b, s, p) and gradients (b, k, s, r), s = 1 where positions were not given."""
+    inputs, gradients = _check.real_array(inputs, "inputs"), _check.real_array(gradients, "gradients")
+    inputs = inputs[:, None] if inputs.ndim == 2 else inputs
+    gradients = gradients[:, :, None] if gradients.ndim == 3 else gradients
+    agree = inputs.ndim == 3 and gradients.ndim == 4 and inputs.shape[:2] == (len(gradients), gradients.shape[2])
+    if not agree or inputs.size == 0 or gradients.size == 0:
+        raise ValueError(
+            "inputs (b, s, p) and gradients (b, k, s, r) must agree in samples b and positions s, "
+            f"got {inputs.shape} and {gradients.shape}"
+        )
+    return inputs, gradients
 
 
 class KroneckerCurvature(Curvature):
@@ -63,15 +71,19 @@ class KroneckerCurvature(Curvature):
         Positive semidefinite second moments of inputs and of pre-activation gradients, undamped.
     kind : str, optional
     bases : ((p, p), (r, r)) arrays, optional
-        Orthogonal bases to work in, e.g. eigenvectors of earlier factors: what is kept of each factor is then
-        its diagonal in that basis. Default: eigenvectors of A and G, found when first needed.
-    values : ((p,), (r,)) arrays, optional
-        Eigenvalues to use with `bases`, e.g. those found with them.
+        Orthogonal bases to work in, e.g. eigenvectors of earlier factors: F is then what is diagonal in them, by
+        default with the diagonal of each factor. Default: eigenvectors of A and G, found when first needed.
+    values : ((p,), (r,)) or (p, r) array_like, optional
+        Eigenvalues to use with `bases`: of each factor, e.g. those found with the bases, or of their products, which
+        then need not factor (EKFAC, `second_moments`).
+    samples : ((b, s, p), (b, k, s, r)) arrays, optional
+        What the factors were made of, for `second_moments`; `from_samples` fills them in.
 
     Raises
     ------
     ValueError
-        Factors that are not square, finite, symmetric and positive semidefinite; bases of another size.
+        Factors that are not square, finite, symmetric and positive semidefinite; bases or values of another size,
+        negative values, values without bases.
 
     Notes
     -----
@@ -85,14 +97,48 @@ class KroneckerCurvature(Curvature):
     array([ 3.,  5.,  6., 10.])
     """
 
-    def __init__(self, A, G, kind: str | None = None, bases=None, values=None):
+    def __init__(self, A, G, kind: str | None = None, bases=None, values=None, samples=None):
         self.A, self.G = _check.symmetric(A, "A"), _check.symmetric(G, "G")
         self.layer_shape = (len(self.A), len(self.G))
         self.shape = (self.A.shape[0] * self.G.shape[0],) * 2
         self._set_kind(kind)
         if bases is not None and tuple(np.shape(basis) for basis in bases) != (self.A.shape, self.G.shape):
             raise ValueError(f"bases must have shapes {self.A.shape} and {self.G.shape}")
-        self._bases, self._values = bases, values
+        self._bases = bases
+        self._values, self._products = (None, None) if values is None else self._checked(values)
+        self.samples = None if samples is None else _with_positions(*samples)
+        if self.samples is not None and tuple(s.shape[-1] for s in self.samples) != self.layer_shape:
+            raise ValueError(f"samples must be of {self.layer_shape[0]} inputs and {self.layer_shape[1]} gradients")
+
+    @classmethod
+    def from_samples(cls, inputs, gradients, sharing: str = "expand", kind: str | None = None) -> "KroneckerCurvature":
+        """The curvature whose factors are `kronecker_factors` of these samples, which it keeps for EKFAC.
+
+        Parameters
+        ----------
+        inputs, gradients, sharing
+            As in `kronecker_factors`.
+        kind : str, optional
+
+        Returns
+        -------
+        KroneckerCurvature
+        """
+        return cls(*kronecker_factors(inputs, gradients, sharing), kind, samples=(inputs, gradients))
+
+    def _checked(self, values) -> tuple[tuple[np.ndarray, np.ndarray] | None, np.ndarray | None]:
+        """Eigenvalues of the factors, and of the products: one of them None."""
+        if self._bases is None:
+            raise ValueError("values belong to bases; give the bases as well")
+        if isinstance(values, tuple):
+            left, right = (_check.vector(v, "values", n) for v, n in zip(values, self.layer_shape, strict=True))
+            _require_non_negative(min(left.min(), right.min()))
+            return (left, right), None
+        values = _check.real_array(values, "values")
+        if values.shape != self.layer_shape:
+            raise ValueError(f"values of the products must have shape {self.layer_shape}, got {values.shape}")
+        _require_non_negative(values.min())
+        return None, values
 
     @cached_property
     def _decomposition(self):
@@ -112,21 +158,25 @@ class KroneckerCurvature(Curvature):
 
     @property
     def left_values(self) -> np.ndarray:
-        """Eigenvalues (p,) of A."""
+        """Eigenvalues (p,) of A, or what was given for them, or the diagonal of A in the given basis."""
         return self._decomposition[1][0]
 
     @property
     def right_values(self) -> np.ndarray:
-        """Eigenvalues (r,) of G."""
+        """The same (r,) of G."""
         return self._decomposition[1][1]
 
     @cached_property
     def rates(self):
-        """Products of eigenvalues (p r,), row-major."""
+        """Products of eigenvalues (p r,), row-major, or what was given for them."""
+        if self._products is not None:
+            return self._products.ravel()
         return np.outer(self.left_values, self.right_values).ravel()
 
     def matvec(self, v):
-        """A V G: of the factors themselves, whatever basis is kept."""
+        """A V G for each column V of v (p r,) or (p r, k); in given bases, what is diagonal there."""
+        if self._bases is not None:
+            return super().matvec(v)
         return kronecker_rotation(_check.columns(v, "v", self.size), self.A, self.G)
 
     def to_modes(self, v):
@@ -142,6 +192,39 @@ class KroneckerCurvature(Curvature):
         """Diagonal (p r,) of f(F)."""
         left, right = self.bases
         return (left**2 @ f(self.rates).reshape(self.layer_shape) @ (right**2).T).ravel()
+
+    def second_moments(self, bases=None) -> np.ndarray:
+        """Second moments (p, r) of the gradients of the samples along the basis vectors: diagonal of Q^T S Q.
+
+        S is the sum of outer products of the gradients themselves, one a sample and cotangent (with its positions
+        summed), which A x G only approximates; Q is V_A x V_G.
+
+        Parameters
+        ----------
+        bases : ((p, p), (r, r)) arrays, optional
+            Default: those of this curvature.
+
+        Raises
+        ------
+        ValueError
+            The curvature was made without samples.
+
+        Notes
+        -----
+        Of all diagonal matrices in that basis it is nearest to S. Source: EKFAC, George et al., arXiv:1806.03884.
+        """
+        if self.samples is None:
+            raise ValueError(
+                "the samples are needed, not the factors alone: make it by KroneckerCurvature.from_samples"
+            )
+        left, right = self.bases if bases is None else bases
+        inputs, gradients = self.samples[0] @ left, self.samples[1] @ right
+        if inputs.shape[1] == 1:
+            return (inputs[:, 0] ** 2).T @ (gradients[:, :, 0] ** 2).sum(axis=1)
+        out = np.zeros(self.layer_shape)
+        for a, g in zip(inputs, gradients, strict=True):
+            out += ((a.T @ g) ** 2).sum(axis=0)
+        return out
 
     def staleness(self) -> tuple[float, float]:
         """Relative Frobenius error of keeping each factor's diagonal in its basis: 0 for its own eigenvectors.
@@ -168,22 +251,32 @@ class KroneckerCurvature(Curvature):
 
         Source: pi: Martens and Grosse, arXiv:1503.05671, section 6.3.
         """
-        damping = _check.positive(damping, "damping")
-        left = right = damping
-        if _check.choice(how, "how", ("pi", "even", "each")) != "each":
-            pi = self.trace_ratio() if how == "pi" else 1.0
-            left, right = pi * np.sqrt(damping), np.sqrt(damping) / pi
+        left, right = self.shares(damping, how)
         return self.A + left * np.eye(len(self.A)), self.G + right * np.eye(len(self.G))
+
+    def shares(self, damping: float, how: str = "pi") -> tuple[float, float]:
+        """What `split` adds to A and to G: pi sqrt(damping) and sqrt(damping) / pi, or damping twice."""
+        damping = _check.positive(damping, "damping")
+        if _check.choice(how, "how", SPLITS) == "each":
+            return damping, damping
+        pi = self.trace_ratio() if how == "pi" else 1.0
+        return pi * float(np.sqrt(damping)), float(np.sqrt(damping)) / pi
 
     def trace_ratio(self) -> float:
         """sqrt of mean eigenvalue of A over that of G; 1 where one of them is zero and there is nothing to balance."""
-        mean_left, mean_right = np.trace(self.A) / len(self.A), np.trace(self.G) / len(self.G)
+        pairs = zip(self.layer_shape, self._values or (np.diag(self.A), np.diag(self.G)), strict=True)
+        mean_left, mean_right = (values.sum() / n for n, values in pairs)
         return float(np.sqrt(mean_left / mean_right)) if mean_left > 0.0 < mean_right else 1.0
 
     @property
     def n_programmed(self):
         """p^2 + r^2: both factors."""
         return self.A.size + self.G.size
+
+
+def _require_non_negative(lowest: float) -> None:
+    if lowest < 0.0:
+        raise ValueError(f"values must be non-negative, got {lowest:g}")
 
 
 def _off_diagonal(B: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from .. import _check
 from .base import Curvature, real_rows, semidefinite_eigh
 
 GRAM_FLOOR = 1e-13  # relative eigenvalue below which a Gram matrix holds nothing but its own rounding
-TILE = 1 << 22  # numbers of a temporary when entries of F itself are asked for
+TILE = 1 << 18  # numbers of a temporary when entries of F itself are asked for
 
 
 def _root(H, n: int):
@@ -22,13 +22,14 @@ def _root(H, n: int):
             raise ValueError(f"H must be non-negative, got {H.min():g} at {int(H.argmin())}")
         weights = np.sqrt(H)[:, None]
         return (lambda u: weights * u), (lambda u: weights * u)
-    blocks = H[None] if H.ndim == 2 else H
+    blocks = _check.symmetric(H, "H")[None] if H.ndim == 2 else H
     if blocks.ndim != 3 or blocks.shape[1] != blocks.shape[2] or blocks.shape[0] * blocks.shape[1] != n:
         raise ValueError(f"H must have shape ({n},), ({n}, {n}) or (b, z, z) with b z = {n}, got {H.shape}")
-    C = np.stack([vectors * np.sqrt(values) for values, vectors in (semidefinite_eigh(block, "H") for block in blocks)])
+    pairs = (semidefinite_eigh(_check.symmetric(block, "H"), "H") for block in blocks)
+    C = np.stack([vectors * np.sqrt(values) for values, vectors in pairs])
 
     def product(factors, u):
-        return (factors @ u.reshape(*factors.shape[:2], -1)).reshape(n, -1)
+        return (factors @ u.reshape(*factors.shape[:2], u.shape[1])).reshape(u.shape)
 
     return (lambda u: product(C, u)), (lambda u: product(C.transpose(0, 2, 1), u))
 
@@ -46,6 +47,13 @@ class LowRankCurvature(Curvature):
     gram : (n, n) array_like, optional
         J J^T where it is known without J, e.g. from the inputs and gradients of the layers.
     kind : str, optional
+
+    Attributes
+    ----------
+    rows : (n, N) ndarray or None
+        J itself, not a copy; None where it was given as an operator.
+    H : ndarray or None
+        As given.
 
     Raises
     ------
@@ -68,20 +76,22 @@ class LowRankCurvature(Curvature):
     array([0.12, 0.  , 0.16])
     """
 
+    rows: np.ndarray | None = None
+
     def __init__(self, rows, H=None, gram=None, kind: str | None = None):
         if isinstance(rows, LinearOperator):
             if gram is None:
                 raise ValueError("rows are given as an operator; give gram = J J^T as well, or J as an array")
             self._product, self._adjoint = rows.matmat, rows.rmatmat
         else:
-            rows = real_rows(rows)
+            self.rows = rows = real_rows(rows)
             self._product, self._adjoint = rows.__matmul__, rows.T.__matmul__
         n, size = rows.shape
         self.shape = (size, size)
         gram = rows @ rows.T if gram is None else _check.symmetric(gram, "gram")
         if gram.shape != (n, n):
             raise ValueError(f"gram must have shape ({n}, {n}) like J J^T, got {gram.shape}")
-        self.n_rows = n
+        self.n_rows, self.H = n, None if H is None else np.asarray(H)
         root, adjoint = _root(H, n)
         values, basis = semidefinite_eigh(adjoint(adjoint(gram).T), "the Gram matrix")
         keep = values > GRAM_FLOOR * values[-1]
@@ -92,8 +102,13 @@ class LowRankCurvature(Curvature):
 
     @cached_property
     def rates(self):
-        """Eigenvalue of each mode coordinate: (rank + N,), the last N all zero."""
-        return np.concatenate((self._values, np.zeros(self.size)))
+        """Eigenvalue of each mode coordinate: (rank + N,), the last N all zero, or the smallest where none is zero."""
+        return np.concatenate((self._values, np.full(self.size, self._lowest)))
+
+    @property
+    def _lowest(self) -> float:
+        """What the directions across the rows count for: with rank N there are none, and any eigenvalue will do."""
+        return float(self._values[0]) if self.rank >= self.size else 0.0
 
     @property
     def eigenvalues(self):
@@ -131,9 +146,9 @@ class LowRankCurvature(Curvature):
 
     def diagonal(self, f):
         """Diagonal (N,) of f(F)."""
-        zero = float(f(np.zeros(1))[0])
-        weights = f(self._values) - zero
-        out = np.full(self.size, zero)
+        across = float(f(np.array([self._lowest]))[0])
+        weights = f(self._values) - across
+        out = np.full(self.size, across)
         step = max(TILE // self.size, 1)
         for i in range(0, self.rank, step):
             out += self._rows_adjoint(self._mixing[:, i : i + step]) ** 2 @ weights[i : i + step]

@@ -25,8 +25,11 @@ class Tracking:
     staleness : float, optional
         In its place: a new eigenbasis of a layer when keeping the old one would cost a relative Frobenius error of
         either factor above this (`KroneckerCurvature.staleness`).
-    eigenvalues : {"cached", "current"}
-        What a kept basis is used with: the eigenvalues found with it, or the diagonal of the present factors in it.
+    eigenvalues : {"cached", "current", "samples"}
+        What a kept basis is used with: the eigenvalues found with it, the diagonal of the present factors in it, or a
+        moving average of the second moments along it (EKFAC, `KroneckerCurvature.second_moments`), which need not
+        factor; when the basis changes, that average is carried over as the diagonal, in the new basis, of the matrix
+        that it stood for in the old one.
 
     Raises
     ------
@@ -54,31 +57,39 @@ class Tracking:
         _check.count(self.interval, "interval")
         if self.staleness is not None:
             _check.positive(self.staleness, "staleness")
-        _check.choice(self.eigenvalues, "eigenvalues", ("cached", "current"))
+        _check.choice(self.eigenvalues, "eigenvalues", ("cached", "current", "samples"))
 
     def update(self, arrays: dict[str, np.ndarray], curvature: Curvature) -> dict[str, np.ndarray]:
         """The arrays that follow `arrays` ({} to begin with) when a batch has this curvature.
 
+        Arrays of other names are left alone, so those of an optimiser's state will do.
+
         Raises
         ------
         ValueError
-            A block that has no average of its own shape (a low-rank one), or blocks unlike those before.
+            A block that has no average of its own shape (a low-rank one), one without samples where they are needed,
+            or blocks unlike those before.
         """
         blocks = curvature.blocks if isinstance(curvature, BlockCurvature) else (curvature,)
-        count = int(arrays["count"]) if arrays else 0
-        if arrays and int(arrays["n_blocks"]) != len(blocks):
+        count, weight = int(arrays.get("count", 0)), float(arrays.get("weight", 0.0))
+        if count and int(arrays["n_blocks"]) != len(blocks):
             raise ValueError(f"curvature has {len(blocks)} blocks, that of earlier steps {int(arrays['n_blocks'])}")
         new = {"count": np.array(count + 1), "n_blocks": np.array(len(blocks))}
-        new["weight"] = np.array(self.decay * float(arrays["weight"] if arrays else 0.0) + 1.0 - self.decay)
+        new["weight"] = np.array(self._mean(weight, 1.0))
         for i, block in enumerate(blocks):
             for name, value in _averaged(block, i).items():
-                old = arrays.get(name, np.zeros_like(value))
-                if old.shape != value.shape:
-                    raise ValueError(f"block {i} of the curvature has shape {value.shape}, before it had {old.shape}")
-                new[name] = self.decay * old + (1.0 - self.decay) * value
+                old = np.zeros_like(value) if count == 0 else arrays.get(name)
+                if old is None or old.shape != value.shape:
+                    raise ValueError(f"block {i} of the curvature is unlike that of earlier steps: {block!r}")
+                new[name] = self._mean(old, value)
             if isinstance(block, KroneckerCurvature):
                 new |= self._eigenbasis(arrays, new, i, count)
+                if self.eigenvalues == "samples":
+                    new[f"s{i}"] = self._mean(_carried(arrays, new, i), block.second_moments(_bases(new, i)))
         return new
+
+    def _mean(self, old, value):
+        return self.decay * old + (1.0 - self.decay) * value
 
     def _eigenbasis(self, arrays, new, i, count):
         """Bases and eigenvalues of Kronecker block i: those kept, or new ones when they are due."""
@@ -91,8 +102,8 @@ class Tracking:
     def _is_due(self, kept, new, i, count):
         if self.staleness is None:
             return count % self.interval == 0
-        bases = kept[f"VA{i}"], kept[f"VG{i}"]
-        return max(KroneckerCurvature(new[f"A{i}"], new[f"G{i}"], bases=bases).staleness()) > self.staleness
+        block = KroneckerCurvature(new[f"A{i}"], new[f"G{i}"], bases=_bases(kept, i))
+        return max(block.staleness()) > self.staleness
 
     def curvature(self, arrays: dict[str, np.ndarray]) -> BlockCurvature:
         """The average that `arrays` hold, in the kept eigenbases."""
@@ -104,9 +115,25 @@ class Tracking:
             return DiagonalCurvature(arrays[f"diagonal{i}"] / weight)
         if f"dense{i}" in arrays:
             return DenseCurvature(arrays[f"dense{i}"] / weight)
-        VA, VG, left, right = (arrays[name] for name in _basis_names(i))
-        values = (left, right) if self.eigenvalues == "cached" else None
-        return KroneckerCurvature(arrays[f"A{i}"] / weight, arrays[f"G{i}"] / weight, bases=(VA, VG), values=values)
+        values = {
+            "cached": lambda: (arrays[f"lA{i}"], arrays[f"lG{i}"]),
+            "current": lambda: None,
+            "samples": lambda: arrays[f"s{i}"] / weight,
+        }[self.eigenvalues]()
+        A, G = arrays[f"A{i}"] / weight, arrays[f"G{i}"] / weight
+        return KroneckerCurvature(A, G, bases=_bases(arrays, i), values=values)
+
+
+def _bases(arrays, i: int):
+    return arrays[f"VA{i}"], arrays[f"VG{i}"]
+
+
+def _carried(arrays, new, i: int):
+    """The average second moments (p, r) kept of Kronecker block i, along its present bases."""
+    if f"s{i}" not in arrays:
+        return 0.0
+    left, right = (present.T @ old for present, old in zip(_bases(new, i), _bases(arrays, i), strict=True))
+    return left**2 @ arrays[f"s{i}"] @ (right**2).T
 
 
 def _basis_names(i: int) -> tuple[str, str, str, str]:
@@ -120,7 +147,7 @@ def _averaged(block: Curvature, i: int) -> dict[str, np.ndarray]:
     if isinstance(block, DiagonalCurvature):
         return {f"diagonal{i}": block.rates}
     if isinstance(block, DenseCurvature):
-        return {f"dense{i}": block.matvec(np.eye(block.size))}
+        return {f"dense{i}": block.dense()}
     raise ValueError(
         f"block {i} of the curvature is a {type(block).__name__}, which has no average of its own shape over batches; "
         "give KroneckerCurvature, DiagonalCurvature or DenseCurvature blocks"

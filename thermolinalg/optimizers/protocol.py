@@ -159,13 +159,30 @@ class Optimizer:
         if metric is not None:
             require_curvature(metric, "metric", theta.size)
         for name, kept in self._start(theta).items():
-            if state.arrays.get(name, kept).shape != kept.shape:
+            if name not in state.arrays:
+                raise ValueError(f"state is not of {type(self).__name__}: it has no {name}; begin with init")
+            if state.arrays[name].shape != kept.shape:
                 raise ValueError(f"state belongs to other parameters: its {name} has shape {state.arrays[name].shape}")
         displacement, arrays, facts = self._move(theta, gradient, curvature, state, **options)
         displacement = _check.finite_result(displacement, f"the step of {type(self).__name__}")
         own_metric = facts.pop("metric", None)
         report = measure(displacement, gradient, own_metric if metric is None else metric, step=state.step, **facts)
         return theta + displacement, State(step=state.step + 1, arrays=arrays, report=report)
+
+    def observe(self, state: State, loss_before: float, loss_after: float) -> State:
+        """The state once the loss before and after its last step is known: the same one, unless something adapts to it.
+
+        Parameters
+        ----------
+        state : State
+        loss_before, loss_after : float
+            On the samples of the step.
+
+        Returns
+        -------
+        State
+        """
+        return state
 
     def _start(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         return {}

@@ -1,0 +1,174 @@
+"""Natural gradient descent by a digital solve: what thermodynamic devices have to be compared with."""
+
+import numpy as np
+import scipy.linalg
+
+from .. import _check
+from ..curvature import Curvature
+from ..curvature.base import real_rows
+from ..errors import NotPositiveDefinite
+from .protocol import Move, Optimizer
+from .relaxation import definite_rates
+from .sgd import fraction
+
+
+class NaturalGradient(Optimizer):
+    """``v = (F + damping I)^-1 g``, ``m <- momentum m + v``, ``theta <- theta - learning_rate m``.
+
+    Parameters
+    ----------
+    learning_rate : float
+    damping : float
+        Non-negative; zero only where F is positive definite.
+    method : {"exact", "cg"}
+        "exact": by the modes of F, which for rows J is the solve by Woodbury's identity. "cg": so many `iterations` of
+        conjugate gradients, with nothing but products F x; the answer of a few of them is not the natural gradient.
+    iterations : int
+        Of "cg"; fewer where the residual reaches rounding before.
+    warm_start : bool
+        "cg" starts at the solution of the step before, not at zero.
+    momentum : float
+        In [0, 1).
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range.
+    NotPositiveDefinite
+        At a step: F + damping I is singular.
+
+    Notes
+    -----
+    Details of the report for "cg": `iterations`, `residual` (``|g - (F + damping I) v| / |g|``, from v itself) and
+    `products` with F.
+
+    Source: Amari, Neural Computation 10, 251 (1998); Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952).
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> F = tl.curvature.LowRankCurvature(np.array([[3.0, 0.0]]))
+    >>> optimizer = tl.optimizers.NaturalGradient(learning_rate=1.0, damping=1.0)
+    >>> optimizer.step(np.zeros(2), np.array([10.0, 1.0]), F, optimizer.init(np.zeros(2)))[0]
+    array([-1., -1.])
+    """
+
+    needs = "curvature"
+
+    def __init__(self, learning_rate, damping=0.01, *, method="exact", iterations=20, warm_start=False, momentum=0.0):
+        self.learning_rate = _check.positive(learning_rate, "learning_rate")
+        self.damping = _check.positive(damping, "damping", zero=True)
+        self.method = _check.choice(method, "method", ("exact", "cg"))
+        self.iterations = _check.count(iterations, "iterations")
+        self.warm_start = bool(warm_start)
+        if warm_start and method != "cg":
+            raise ValueError("warm_start is for method='cg'; the exact solve has nothing to start from")
+        self.momentum = fraction(momentum, "momentum")
+
+    def _start(self, theta):
+        names = ["momentum"] * (self.momentum > 0.0) + ["solution"] * self.warm_start
+        return {name: np.zeros_like(theta) for name in names}
+
+    def _move(self, theta, gradient, curvature, state):
+        details, arrays = {}, {}
+        if self.method == "exact":
+            rates = definite_rates(curvature, self.damping, "give a larger damping")
+            solution = curvature.weighted(1.0 / rates, gradient)
+        else:
+            x0 = state.arrays["solution"] if self.warm_start else None
+            solution, details = conjugate_gradients(curvature, gradient, self.damping, self.iterations, x0)
+        if self.warm_start:
+            arrays["solution"] = solution
+        direction = solution
+        if self.momentum:
+            direction = arrays["momentum"] = self.momentum * state.arrays["momentum"] + solution
+        facts = {"learning_rate": self.learning_rate, "damping": self.damping, "details": details}
+        return Move(-self.learning_rate * direction, arrays, facts)
+
+
+def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int, x0=None) -> tuple[np.ndarray, dict]:
+    """Conjugate gradients on ``(F + damping I) x = g``: x (N,) and what `NaturalGradient` reports of it.
+
+    Raises
+    ------
+    NotPositiveDefinite
+        A direction along which F + damping I is not positive.
+    """
+    scale = float(np.linalg.norm(g))
+    enough = np.finfo(float).eps * scale
+
+    def product(v):
+        return curvature.matvec(v) + damping * v
+
+    x = np.zeros_like(g) if x0 is None else x0.copy()
+    residual = g.copy() if x0 is None else g - product(x)
+    direction, square, done, highest = residual.copy(), float(residual @ residual), 0, 0.0
+    while done < iterations and np.sqrt(square) > enough:
+        image = product(direction)
+        curving = float(direction @ image)
+        rayleigh = curving / float(direction @ direction)
+        highest = max(highest, rayleigh)
+        if rayleigh <= np.finfo(float).eps * highest:
+            raise NotPositiveDefinite(
+                f"F + damping I is not positive definite (damping={damping:g}): conjugate gradients met a direction v "
+                f"with v^T (F + damping I) v / v^T v = {rayleigh:.3g}; give a larger damping",
+                rayleigh,
+            )
+        length = square / curving
+        x += length * direction
+        residual -= length * image
+        square, last = float(residual @ residual), square
+        direction = residual + (square / last) * direction
+        done += 1
+    left = float(np.linalg.norm(g - product(x)))
+    products = done + 1 + (x0 is not None)
+    facts = {"iterations": done, "residual": left / scale if scale > 0.0 else left, "products": products}
+    return x, facts
+
+
+def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
+    """``(J^T H J + damping I)^-1 g`` by one (n, n) solve: the rival in timings, with no eigenvectors.
+
+    Parameters
+    ----------
+    rows : (n, N) array_like
+        J.
+    g : (N,) array_like
+    damping : float
+        Positive.
+    H : (n,), (n, n) or (b, z, z) array_like, optional
+        As for `LowRankCurvature`; default the identity, for which the solve is a Cholesky factorisation.
+
+    Returns
+    -------
+    (N,) ndarray
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit; damping not positive.
+
+    Notes
+    -----
+    ``[g - J^T (damping I + H J J^T)^-1 H J g] / damping``. Source: Donatella et al., arXiv:2405.13817, Eqs. 10 to 12,
+    with its misprints put right.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> tl.optimizers.woodbury(np.array([[3.0, 0.0]]), [10.0, 1.0], damping=1.0)
+    array([1., 1.])
+    """
+    rows = real_rows(rows)
+    n, size = rows.shape
+    g, damping = _check.vector(g, "g", size), _check.positive(damping, "damping")
+    gram, along = rows @ rows.T, rows @ g
+    if H is not None:
+        H = _check.real_array(H, "H")
+        if H.ndim not in (1, 2, 3) or int(np.prod(H.shape[:-1] if H.ndim > 1 else H.shape)) != n:
+            raise ValueError(f"H must have shape ({n},), ({n}, {n}) or (b, z, z) with b z = {n}, got {H.shape}")
+        full = np.diag(H) if H.ndim == 1 else scipy.linalg.block_diag(*(H[None] if H.ndim == 2 else H))
+        gram, along = full @ gram, full @ along
+    gram[np.diag_indices(n)] += damping
+    inner = scipy.linalg.solve(gram, along, assume_a="pos" if H is None else "gen", check_finite=False)
+    return (g - rows.T @ inner) / damping

@@ -1,0 +1,182 @@
+r"""Thermodynamic natural gradient descent: the natural gradient as the voltages of a noisy circuit that relaxes."""
+
+import numpy as np
+
+from .. import _check
+from ..device import Device, device_of
+from .programmed import program
+from .protocol import Move, Optimizer, State
+from .relaxation import Schedule, run_device
+from .sgd import SGD
+
+STARTS = ("carry", "gradient", "zero")
+INNER = "inner_"  # in front of the names of the inner rule's arrays
+
+
+class TNGD(Optimizer):
+    r"""Steps along the device's estimate of the natural gradient.
+
+    At each step the device is loaded with the curvature F, the damping and the gradient g, relaxes,
+
+        dx = -((F + damping I) x - g) dt + N(0, 2/beta dt),
+
+    and is read after `time`. The mean of x goes from where it starts to the natural gradient ``(F + damping I)^-1 g``;
+    the inner rule takes the estimate for its gradient.
+
+    Parameters
+    ----------
+    learning_rate : float, optional
+        Of ``theta <- theta - learning_rate x``.
+    damping : float
+        Non-negative. With zero the noise in the null space of F grows as ``2 time / beta`` and never settles.
+    time : float
+        From the upload to the first read [RC]. ``inf`` is equilibrium: a step of exact natural gradient, plus noise.
+    inner : Optimizer, optional
+        In place of `learning_rate`: any rule that needs a gradient only. ``Adam(...)`` makes TNGD-Adam.
+    start : {"carry", "gradient", "zero"}
+        Where the voltages start. "carry": where the last step left them (at the first step, at the gradient), which
+        acts as momentum, with ``exp(-(mu + damping) time)`` per step along an eigenvector of eigenvalue mu, hence
+        ``exp(-damping time)`` in the null space. "gradient": time 0 is SGD, infinite time natural gradient.
+        "zero": early stopping, with an effective damping of about 1/time.
+    delay : float
+        From the last read to the next upload [RC]: the device goes on relaxing under the old F and g. It acts through
+        what is carried.
+    curvature_timing : {"current", "stale"}
+        Whether a step uses the estimate from its own F and g (the paper's algorithm), or that from F and g of the step
+        before (its equations), the device working meanwhile; at the first step, that estimate is the gradient.
+    beta : float, optional
+        Inverse temperature of an otherwise ideal device, ``1/kappa0`` of the paper. Default: no noise at all.
+    device : Device, optional
+        In place of beta: its noise (of beta = 1 unless it says otherwise), converters, read-out errors and times.
+    n_reads : int
+        Reads that are averaged into an estimate.
+    read_spacing : float
+        Time between two of them [RC].
+    simulator : {"law", "euler"}
+        "law": exact for any time, from the modes of F, which a digital factorisation finds. "euler": Euler-Maruyama
+        on products F x.
+    time_step : float
+        Longest step of "euler" [RC].
+    rng : {None, int, Generator, ...}, optional
+        Passed to `numpy.random.default_rng`; the noise of a step follows from it and the number of the step.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range; a delay with nothing carried; "euler" with infinite time. At a step: an unstable
+        `time_step`, a curvature whose entries cannot be rounded.
+    NotPositiveDefinite
+        At a step: infinite time without damping where F is singular; rounding that left the device unstable.
+
+    Notes
+    -----
+    The report's `device_seconds` is the sum of its details `load_seconds` (the numbers of the curvature and N of the
+    gradient, which is put in once also where it is the start), `relax_seconds` and `read_seconds`. `saturated` counts
+    the numbers that saturated a converter; an auto-ranging ADC sets its range anew for every read. `products` is how
+    many F x "euler" took. `matrix_bits` needs a dense or diagonal curvature, or a low-rank one of an array of rows.
+
+    What the device does after the reads of a step, until the next upload, depends on that step's F and g alone. It is
+    simulated at once, so that the state holds voltages and no curvature.
+
+    Source: Donatella et al., arXiv:2405.13817, Eqs. 13 to 19 and Alg. 1. The signs of its Eqs. 22 and 25 are not used.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> F = tl.curvature.DiagonalCurvature([4.0, 1.0])
+    >>> optimizer = tl.optimizers.TNGD(learning_rate=1.0, damping=0.0, time=np.inf)
+    >>> theta, state = optimizer.step(np.zeros(2), np.array([4.0, 1.0]), F, optimizer.init(np.zeros(2)))
+    >>> theta
+    array([-1., -1.])
+    """
+
+    needs = "curvature"
+
+    def __init__(
+        self,
+        learning_rate: float | None = None,
+        damping: float = 0.01,
+        time: float = 50.0,
+        *,
+        inner: Optimizer | None = None,
+        start: str = "carry",
+        delay: float = 0.0,
+        curvature_timing: str = "current",
+        beta: float | None = None,
+        device: Device | None = None,
+        n_reads: int = 1,
+        read_spacing: float = 1.0,
+        simulator: str = "law",
+        time_step: float = 0.1,
+        rng=None,
+    ):
+        _check.exactly_one(learning_rate=learning_rate, inner=inner)
+        self.inner = SGD(learning_rate) if inner is None else inner
+        if not isinstance(self.inner, Optimizer) or self.inner.needs != "gradient":
+            raise ValueError(f"inner must be an optimizer that needs a gradient only, got {inner!r}")
+        self.damping = _check.positive(damping, "damping", zero=True)
+        self.start = _check.choice(start, "start", STARTS)
+        self.schedule = Schedule(
+            time=_check.positive(time, "time", " in units of RC", infinite=True, zero=True),
+            n_reads=_check.count(n_reads, "n_reads"),
+            spacing=_check.positive(read_spacing, "read_spacing", " in units of RC"),
+            delay=_check.positive(delay, "delay", " in units of RC", zero=True),
+        )
+        if delay > 0.0 and start != "carry":
+            raise ValueError(f"delay={delay:g} acts through voltages that are carried; it needs start='carry'")
+        self.stale = _check.choice(curvature_timing, "curvature_timing", ("current", "stale")) == "stale"
+        self.device = Device.ideal(np.inf) if beta is None and device is None else device_of(beta, device)
+        time_step = _check.positive(time_step, "time_step", " in units of RC")
+        self.time_step = time_step if _check.choice(simulator, "simulator", ("law", "euler")) == "euler" else None
+        if self.time_step is not None and np.isinf(time):
+            raise ValueError("simulator='euler' needs a finite time; simulator='law' knows the end")
+        self._seed(rng)
+
+    def _start(self, theta):
+        arrays = {INNER + name: array for name, array in self.inner._start(theta).items()}
+        if self.start == "carry":
+            arrays["voltages"] = np.zeros_like(theta)
+        if self.stale:
+            arrays["estimate"] = np.zeros_like(theta)
+        return arrays
+
+    def _move(self, theta, gradient, curvature, state):
+        rng = self._generator(state)
+        held = program(curvature, self.damping, self.device, rng)
+        dac = self.device.dac
+        g, saturated = dac.round(gradient, rng, dac.range_of(gradient))
+        x0 = self._start_voltages(g, state)
+        estimate, voltages, run = run_device(held, g, x0, self.schedule, self.device, rng, self.time_step)
+
+        applied = estimate
+        if self.stale:
+            applied = gradient if state.step == 0 else state.arrays["estimate"]
+        inner = {name.removeprefix(INNER): a for name, a in state.arrays.items() if name.startswith(INNER)}
+        move = self.inner._move(theta, applied, None, State(step=state.step, arrays=inner))
+
+        arrays = {INNER + name: array for name, array in move.arrays.items()}
+        if self.start == "carry":
+            arrays["voltages"] = voltages
+        if self.stale:
+            arrays["estimate"] = estimate
+        facts = move.facts | self._costs(curvature) | {"damping": self.damping}
+        facts["details"] = move.facts.get("details", {}) | facts["details"]
+        facts["details"]["saturated"] = float(held.saturated + saturated + run.saturated)
+        if self.time_step is not None:
+            facts["details"]["products"] = float(run.products)
+        return Move(move.displacement, arrays, facts)
+
+    def _start_voltages(self, g, state):
+        if self.start == "zero":
+            return np.zeros_like(g)
+        return g if self.start == "gradient" or state.step == 0 else state.arrays["voltages"]
+
+    def _costs(self, curvature):
+        """Seconds of a step on the device; its energy is not modelled."""
+        device, size = self.device, curvature.size
+        details = {
+            "load_seconds": device.load_seconds(curvature.n_programmed, size),
+            "relax_seconds": self.schedule.duration * device.time_unit,
+            "read_seconds": device._transfer_seconds(self.schedule.n_reads * size, device.adc_bits),
+        }
+        return {"device_seconds": sum(details.values()), "details": details}
