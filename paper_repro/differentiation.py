@@ -4,6 +4,7 @@ Importing this module switches JAX to 64 bits for the whole process, here and no
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -148,7 +149,8 @@ class Model:
 
     def loss(self, theta, inputs, labels, *, mask=None) -> float:
         """The mean loss of a batch, nats."""
-        return float(self._call(self._loss, theta, inputs, *self._targets(labels, mask)))
+        f, labels, weights = self._outputs_and_targets(theta, inputs, labels, mask)
+        return self._finite("loss", theta, float(np.sum(weights * _losses(self.likelihood, f, labels))))
 
     def loss_and_gradient(self, theta, inputs, labels, *, mask=None) -> tuple[float, np.ndarray]:
         """The mean loss of a batch and its gradient (N,)."""
@@ -159,7 +161,11 @@ class Model:
         """Share of predictions whose largest logit is that of the label; of answers on the right side ("bernoulli")."""
         if self.likelihood == "gaussian":
             raise ValueError('accuracy is for classes; a "gaussian" model has a loss only')
-        return float(self._call(self._accuracy, theta, inputs, *self._targets(labels, mask)))
+        f, labels, weights = self._outputs_and_targets(theta, inputs, labels, mask)
+        right = (
+            f.argmax(axis=-1) == labels if self.likelihood == "softmax" else ((f > 0) == (labels > 0.5)).mean(axis=-1)
+        )
+        return float(np.sum(weights * right))
 
     def per_sample_gradients(self, theta, inputs, labels, *, mask=None) -> np.ndarray:
         """(b, N): gradients whose mean is that of the batch; without a mask, each of the mean loss of its sample."""
@@ -179,8 +185,8 @@ class Model:
 
     def ggn_product(self, theta, inputs, v, *, mask=None) -> np.ndarray:
         """J^T H J v / (b p), H the Hessian of the loss in the outputs: a jvp and a vjp (arXiv:2405.13817, Eq. 9)."""
-        weights = None if mask is None else check_weights(mask)
-        return self._call(self._ggn_product, theta, inputs, _check.vector(v, "v", self.size), weights)
+        v, weights = _check.vector(v, "v", self.size), None if mask is None else check_weights(mask)
+        return self._call(self._ggn_product, theta, inputs, v, weights)
 
     def kronecker_inputs(self, theta, inputs, cotangents) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each Kronecker layer its inputs a (b, s, n_in + 1) and the gradients g (b, k, s, n_out) at s positions.
@@ -189,20 +195,19 @@ class Model:
         of the layer are ``sum_s a_s g_s^T``, exactly. Positions are the pixels of the output of a convolution, whose
         inputs are patches; tokens; nodes; s = 1 for a dense layer. The constant 1 is last; without bias there is none.
         """
-        return self._call(self._kronecker_inputs, theta, inputs, self._cotangents(cotangents))
+        return self.backward(theta, inputs, cotangents)[0]
 
-    def other_rows(self, theta, inputs, cotangents) -> list[np.ndarray]:
-        """(b k, stop - start) for each layer that is not Kronecker: its columns of `rows`, without the others."""
-        return self._call(self._other_rows, theta, inputs, self._cotangents(cotangents))
+    def backward(self, theta, inputs, cotangents) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
+        """`kronecker_inputs`, and for each of the other layers its columns of `rows`, (b k, stop - start), at once."""
+        return self._call(self._backward, theta, inputs, self._cotangents(cotangents))
 
     def gram(self, theta, inputs, cotangents) -> np.ndarray:
         """(b k, b k): J J^T for the rows of `rows`, layer by layer, without all of J at once.
 
         A layer adds ``sum_{s,t} (a_s . a_t)(g_s . g_t)``, or the products of its own rows where that is less work.
         """
-        c = self._cotangents(cotangents)
-        pairs, others = self._call(self._backward, theta, inputs, c)
-        total = np.zeros((c.shape[0] * c.shape[1],) * 2)
+        pairs, others = self.backward(theta, inputs, cotangents)
+        total = np.zeros((np.shape(cotangents)[0] * np.shape(cotangents)[1],) * 2)
         for a, g in pairs:
             total += layer_gram(a, g)
         for rows in others:
@@ -217,18 +222,25 @@ class Model:
         if function.__name__ not in self._compiled:
             self._compiled[function.__name__] = jax.jit(function)
         result = self._compiled[function.__name__](self.constants, theta, inputs, *rest)
-        result = jax.tree.map(np.array, result)
+        return self._finite(function.__name__.strip("_").replace("_", " "), theta, jax.tree.map(np.array, result))
+
+    def _finite(self, what: str, theta, result):
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(result)):
-            what = function.__name__.strip("_").replace("_", " ")
             raise FloatingPointError(
-                f"{what} of {self.name} is not finite at |theta| = {np.linalg.norm(theta):.3g}: "
-                "training has diverged or the inputs overflow; take shorter steps or rescale the inputs"
+                f"{what} of {self.name} is not finite, with parameters up to {np.abs(theta).max():.3g}: training has "
+                "diverged or the inputs overflow; take shorter steps or rescale the inputs"
             )
         return result
 
     def _targets(self, labels, mask):
+        """Labels, and weights (b, p) that sum to one."""
         labels = check_labels(labels, self.likelihood, self.output_size)
-        return labels, None if mask is None else check_weights(mask)
+        return labels, check_weights(np.ones(labels.shape[:2]) if mask is None else mask)
+
+    def _outputs_and_targets(self, theta, inputs, labels, mask):
+        f, targets = self.outputs(theta, inputs), self._targets(labels, mask)
+        _same_predictions(f, *targets)
+        return f, *targets
 
     def _cotangents(self, cotangents) -> np.ndarray:
         c = _check.real_array(cotangents, "cotangents")
@@ -256,26 +268,16 @@ class Model:
 
     def _mean_loss(self, blocks, constants, inputs, labels, weights):
         f = self._batch(constants, blocks, inputs)
-        return jnp.sum(_weights(weights, f, labels) * _losses(self.likelihood, f, labels))
-
-    def _loss(self, constants, theta, inputs, labels, weights):
-        return self._mean_loss(self._split(theta), constants, inputs, labels, weights)
+        _same_predictions(f, labels, weights)
+        return jnp.sum(weights * _losses(self.likelihood, f, labels))
 
     def _loss_and_gradient(self, constants, theta, inputs, labels, weights):
         value, gradient = jax.value_and_grad(self._mean_loss)(self._split(theta), constants, inputs, labels, weights)
         return value, self._join(gradient)
 
-    def _accuracy(self, constants, theta, inputs, labels, weights):
-        f = self._outputs(constants, theta, inputs)
-        weights = _weights(weights, f, labels)
-        if self.likelihood == "softmax":
-            return jnp.sum(weights * (jnp.argmax(f, axis=-1) == labels))
-        return jnp.sum(weights * jnp.mean((f > 0.0) == (labels > 0.5), axis=-1))
-
     def _per_sample_gradients(self, constants, theta, inputs, labels, weights):
         blocks = self._split(theta)
-        shape = jax.eval_shape(self._outputs, constants, theta, inputs)
-        weights = jnp.broadcast_to(_weights(weights, shape, labels), shape.shape[:2])
+        _same_predictions(jax.eval_shape(self._outputs, constants, theta, inputs), labels, weights)
 
         def loss(blocks, x, y, w):
             f = self._sample(blocks, constants, x)[0]
@@ -309,7 +311,9 @@ class Model:
         blocks = self._split(theta)
         f, along = jax.jvp(network, (blocks,), (self._split(v),))
         _, back = jax.vjp(network, blocks)
-        weights = jnp.asarray(_weights(weights, f))
+        if weights is None:
+            weights = jnp.full(f.shape[:2], 1.0 / (f.shape[0] * f.shape[1]))
+        _same_predictions(f, weights, weights)
         return self._join(back(weights[..., None] * _hessian_product(self.likelihood, f, along))[0])
 
     def _backward(self, constants, theta, inputs, cotangents):
@@ -333,12 +337,6 @@ class Model:
         pairs, rest = jax.vmap(sample)(inputs, cotangents)
         return pairs, [rows.reshape(-1, rows.shape[-1]) for rows in rest]
 
-    def _kronecker_inputs(self, constants, theta, inputs, cotangents):
-        return self._backward(constants, theta, inputs, cotangents)[0]
-
-    def _other_rows(self, constants, theta, inputs, cotangents):
-        return self._backward(constants, theta, inputs, cotangents)[1]
-
 
 def _same_shape(name: str, given, wanted) -> None:
     if given.shape != wanted.shape:
@@ -351,14 +349,13 @@ def _same_batch(name: str, array, inputs) -> None:
         raise ValueError(f"{name} must have one entry for each of the {b} samples, got {len(array)}")
 
 
-def _weights(weights, f, labels=None):
-    """What each prediction counts for: 1 / (b p) unless weights (b, p) are given; labels must fit the outputs f."""
+def _same_predictions(f, labels, weights) -> None:
     for name, array in (("labels", labels), ("mask", weights)):
-        if array is not None and array.shape[:2] != f.shape[:2]:
+        if array.shape[:2] != f.shape[:2]:
             raise ValueError(f"{name} must be for {f.shape[0]} x {f.shape[1]} predictions, got shape {array.shape}")
-    return 1.0 / (f.shape[0] * f.shape[1]) if weights is None else weights
 
 
+@partial(jax.jit, static_argnums=0)
 def _losses(likelihood: str, f, labels):
     """Minus log likelihood of each prediction, (..., p)."""
     if likelihood == "softmax":

@@ -25,7 +25,7 @@ VALIDATION = 0.2
 LATE = 0.25  # of the evaluations: a setting is judged by the mean of these
 
 LOW_RANK, KRONECKER = {"kind": "exact", "shape": "low_rank"}, {"kind": "exact", "shape": "kronecker"}
-RATES, DAMPINGS = (0.03, 0.1, 0.3, 1.0), (1e-3, 1e-2, 1e-1)
+RATES, DAMPINGS = (0.03, 0.1, 0.3, 1.0), (1e-2, 1e-1, 1.0)
 ONE_READ = {"beta": 1e6}  # a device whose noise is far below the gradient's
 
 
@@ -64,7 +64,8 @@ class Method:
 
 SECOND_ORDER = {"learning_rate": RATES, "damping": DAMPINGS}
 FINE_RATES = tuple(float(f"{rate:.3g}") for rate in np.geomspace(1e-4, 0.3, BUDGET))
-SIGN_LIKE = {"learning_rate": (3e-4, 1e-3, 3e-3, 1e-2), "damping": DAMPINGS}
+SIGN_LIKE = {"learning_rate": (1e-3, 3e-3, 1e-2, 3e-2), "damping": DAMPINGS}
+BUDGETS = {"budget": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1), "damping": (1e-3, 1e-2)}
 
 METHODS = {
     "SGD": Method("SGD", {"learning_rate": (0.02, 0.05, 0.1, 0.2, 0.5, 1.0), "momentum": (0.0, 0.9)}),
@@ -84,10 +85,8 @@ METHODS = {
         "ThermodynamicKFAC", SECOND_ORDER,
         {"tracking": {}, "device": ONE_READ | {"matrix_bits": 8, "dac_bits": 8, "adc_bits": 8}}, KRONECKER,
     ),
-    "NGD-T": Method("NGDT", {"budget": (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3), "damping": (1e-3, 1e-2)}, {}, LOW_RANK),
-    "NGD-T (K-FAC)": Method(
-        "NGDT", {"budget": (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3), "damping": (1e-3, 1e-2)}, {"tracking": {}}, KRONECKER
-    ),
+    "NGD-T": Method("NGDT", BUDGETS, {}, LOW_RANK),
+    "NGD-T (K-FAC)": Method("NGDT", BUDGETS, {"tracking": {}}, KRONECKER),
 }  # fmt: skip
 
 _DIGITS = {"data": "digits", "batch_size": 16, "steps": 200, "evaluate_every": 10}

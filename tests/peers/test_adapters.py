@@ -97,7 +97,7 @@ class TestTorch:
             loss.backward()
             return loss
 
-        losses = [float(adapter.step(closure)) for _ in range(n)]
+        losses = [adapter.step(closure).item() for _ in range(n)]
         return np.concatenate([p.detach().numpy().ravel() for p in params]), losses, adapter
 
     @pytest.mark.parametrize("optimizer", [SGD(0.05, momentum=0.9), Adam(0.1)], ids=lambda o: type(o).__name__)
