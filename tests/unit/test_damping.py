@@ -7,7 +7,7 @@ import pytest
 
 from tests import oracles
 from thermolinalg.curvature import DenseCurvature, DiagonalCurvature, LowRankCurvature
-from thermolinalg.optimizers import SGD, State
+from thermolinalg.optimizers import SGD, TNGD, NaturalGradient, State
 from thermolinalg.optimizers.damping import DampedOptimizer, LevenbergMarquardt
 from thermolinalg.optimizers.kfac import KFAC
 from thermolinalg.optimizers.protocol import Move
@@ -191,3 +191,21 @@ def test_bad_observations_are_named():
         optimizer.observe(state, 1.0, float("nan"))
     with pytest.raises(ValueError, match="damping must be a number"):
         Newton("auto")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda rule: NaturalGradient(0.5, rule), lambda rule: TNGD(0.5, rule, time=np.inf)],
+    ids=["natural", "tngd"],
+)
+def test_natural_gradients_follow_the_rule_too(make):
+    """A quadratic loss with its Hessian as F: the model is exact, rho = 1, and the damping falls by its factor."""
+    hessian = np.diag([4.0, 1.0])
+    optimizer = make(LevenbergMarquardt(1.0, factor=0.5, interval=1))
+    theta = np.array([1.0, -2.0])
+    after, state = optimizer.step(theta, hessian @ theta, DenseCurvature(hessian), optimizer.init(theta))
+    np.testing.assert_allclose(after - theta, -0.5 * np.linalg.solve(hessian + np.eye(2), hessian @ theta), rtol=1e-12)
+    state = optimizer.observe(state, *(0.5 * x @ hessian @ x for x in (theta, after)))
+    assert state.report.details["reduction_ratio"] == pytest.approx(1.0, rel=1e-12)
+    last, state = optimizer.step(after, hessian @ after, DenseCurvature(hessian), state)
+    assert state.report.damping == 0.5

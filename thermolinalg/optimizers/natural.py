@@ -7,18 +7,19 @@ from .. import _check
 from ..curvature import Curvature
 from ..curvature.base import real_rows
 from ..errors import NotPositiveDefinite
-from .protocol import Move, Optimizer
+from .damping import DampedOptimizer
+from .protocol import Move
 from .relaxation import definite_rates
 from .sgd import fraction
 
 
-class NaturalGradient(Optimizer):
+class NaturalGradient(DampedOptimizer):
     """``v = (F + damping I)^-1 g``, ``m <- momentum m + v``, ``theta <- theta - learning_rate m``.
 
     Parameters
     ----------
     learning_rate : float
-    damping : float
+    damping : float or LevenbergMarquardt
         Non-negative; zero only where F is positive definite.
     method : {"exact", "cg"}
         "exact": by the modes of F, which for rows J is the solve by Woodbury's identity. "cg": so many `iterations` of
@@ -57,7 +58,7 @@ class NaturalGradient(Optimizer):
 
     def __init__(self, learning_rate, damping=0.01, *, method="exact", iterations=20, warm_start=False, momentum=0.0):
         self.learning_rate = _check.positive(learning_rate, "learning_rate")
-        self.damping = _check.positive(damping, "damping", zero=True)
+        self._set_damping(damping)
         self.method = _check.choice(method, "method", ("exact", "cg"))
         self.iterations = _check.count(iterations, "iterations")
         self.warm_start = bool(warm_start)
@@ -67,23 +68,24 @@ class NaturalGradient(Optimizer):
 
     def _start(self, theta):
         names = ["momentum"] * (self.momentum > 0.0) + ["solution"] * self.warm_start
-        return {name: np.zeros_like(theta) for name in names}
+        return super()._start(theta) | {name: np.zeros_like(theta) for name in names}
 
     def _move(self, theta, gradient, curvature, state):
-        details, arrays = {}, {}
+        details, arrays, damping = {}, {}, self._damping(state)
         if self.method == "exact":
-            rates = definite_rates(curvature, self.damping, "give a larger damping")
+            rates = definite_rates(curvature, damping, "give a larger damping")
             solution = curvature.weighted(1.0 / rates, gradient)
         else:
             x0 = state.arrays["solution"] if self.warm_start else None
-            solution, details = conjugate_gradients(curvature, gradient, self.damping, self.iterations, x0)
+            solution, details = conjugate_gradients(curvature, gradient, damping, self.iterations, x0)
         if self.warm_start:
             arrays["solution"] = solution
         direction = solution
         if self.momentum:
             direction = arrays["momentum"] = self.momentum * state.arrays["momentum"] + solution
-        facts = {"learning_rate": self.learning_rate, "damping": self.damping, "details": details}
-        return Move(-self.learning_rate * direction, arrays, facts)
+        displacement = -self.learning_rate * direction
+        facts = {"learning_rate": self.learning_rate, "damping": damping, "details": details}
+        return Move(displacement, arrays | self._model(displacement, gradient, curvature, state), facts)
 
 
 def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int, x0=None) -> tuple[np.ndarray, dict]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import _check
 from ..device import Device, device_of
+from .damping import DampedOptimizer, LevenbergMarquardt
 from .programmed import program
 from .protocol import Move, Optimizer, State
 from .relaxation import Schedule, run_device
@@ -13,7 +14,7 @@ STARTS = ("carry", "gradient", "zero")
 INNER = "inner_"  # in front of the names of the inner rule's arrays
 
 
-class TNGD(Optimizer):
+class TNGD(DampedOptimizer):
     r"""Steps along the device's estimate of the natural gradient.
 
     At each step the device is loaded with the curvature F, the damping and the gradient g, relaxes,
@@ -27,7 +28,7 @@ class TNGD(Optimizer):
     ----------
     learning_rate : float, optional
         Of ``theta <- theta - learning_rate x``.
-    damping : float
+    damping : float or LevenbergMarquardt
         Non-negative. With zero the noise in the null space of F grows as ``2 time / beta`` and never settles.
     time : float
         From the upload to the first read [RC]. ``inf`` is equilibrium: a step of exact natural gradient, plus noise.
@@ -95,7 +96,7 @@ class TNGD(Optimizer):
     def __init__(
         self,
         learning_rate: float | None = None,
-        damping: float = 0.01,
+        damping: float | LevenbergMarquardt = 0.01,
         time: float = 50.0,
         *,
         inner: Optimizer | None = None,
@@ -114,7 +115,7 @@ class TNGD(Optimizer):
         self.inner = SGD(learning_rate) if inner is None else inner
         if not isinstance(self.inner, Optimizer) or self.inner.needs != "gradient":
             raise ValueError(f"inner must be an optimizer that needs a gradient only, got {inner!r}")
-        self.damping = _check.positive(damping, "damping", zero=True)
+        self._set_damping(damping)
         self.start = _check.choice(start, "start", STARTS)
         self.schedule = Schedule(
             time=_check.positive(time, "time", " in units of RC", infinite=True, zero=True),
@@ -133,7 +134,7 @@ class TNGD(Optimizer):
         self._seed(rng)
 
     def _start(self, theta):
-        arrays = {INNER + name: array for name, array in self.inner._start(theta).items()}
+        arrays = super()._start(theta) | {INNER + name: array for name, array in self.inner._start(theta).items()}
         if self.start == "carry":
             arrays["voltages"] = np.zeros_like(theta)
         if self.stale:
@@ -141,8 +142,8 @@ class TNGD(Optimizer):
         return arrays
 
     def _move(self, theta, gradient, curvature, state):
-        rng = self._generator(state)
-        held = program(curvature, self.damping, self.device, rng)
+        rng, damping = self._generator(state), self._damping(state)
+        held = program(curvature, damping, self.device, rng)
         dac = self.device.dac
         g, saturated = dac.round(gradient, rng, dac.range_of(gradient))
         x0 = self._start_voltages(g, state)
@@ -159,11 +160,12 @@ class TNGD(Optimizer):
             arrays["voltages"] = voltages
         if self.stale:
             arrays["estimate"] = estimate
-        facts = move.facts | self._costs(curvature) | {"damping": self.damping}
+        facts = move.facts | self._costs(curvature) | {"damping": damping}
         facts["details"] = move.facts.get("details", {}) | facts["details"]
         facts["details"]["saturated"] = float(held.saturated + saturated + run.saturated)
         if self.time_step is not None:
             facts["details"]["products"] = float(run.products)
+        arrays |= self._model(move.displacement, gradient, curvature, state)
         return Move(move.displacement, arrays, facts)
 
     def _start_voltages(self, g, state):
