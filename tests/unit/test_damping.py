@@ -207,5 +207,5 @@ def test_natural_gradients_follow_the_rule_too(make):
     np.testing.assert_allclose(after - theta, -0.5 * np.linalg.solve(hessian + np.eye(2), hessian @ theta), rtol=1e-12)
     state = optimizer.observe(state, *(0.5 * x @ hessian @ x for x in (theta, after)))
     assert state.report.details["reduction_ratio"] == pytest.approx(1.0, rel=1e-12)
-    last, state = optimizer.step(after, hessian @ after, DenseCurvature(hessian), state)
+    _, state = optimizer.step(after, hessian @ after, DenseCurvature(hessian), state)
     assert state.report.damping == 0.5
