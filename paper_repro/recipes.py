@@ -1,6 +1,8 @@
 """From names and numbers to objects: the optimiser, the device, the curvature that a training run asks for."""
 
+import json
 from dataclasses import fields
+from functools import cache
 
 import numpy as np
 
@@ -25,10 +27,15 @@ SHAPES = ("low_rank", "kronecker", "diagonal", "dense")
 
 
 def make_model(name: str, options: dict):
-    """The network of that name."""
+    """The network of that name; the same one for the same options, so that it is compiled once in a process."""
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
-    return MODELS[name](**options)
+    return _model(name, json.dumps(options, sort_keys=True))
+
+
+@cache
+def _model(name: str, options: str):
+    return MODELS[name](**json.loads(options))
 
 
 def make_device(sheet: dict | None) -> Device | None:
@@ -110,12 +117,11 @@ def make_curvature(
 
 
 def _kronecker(model, theta, inputs, c, kind, sharing):
-    pairs = iter(model.kronecker_inputs(theta, inputs, c))
-    rows = None if all(layer.kronecker for layer in model.layers) else model.rows(theta, inputs, c)
+    pairs, others = (iter(part) for part in model.backward(theta, inputs, c))
     blocks = []
     for layer in model.layers:
         if layer.kronecker:
             blocks.append(curvature.KroneckerCurvature.from_samples(*next(pairs), sharing=sharing, kind=kind))
         else:
-            blocks.append(curvature.DiagonalCurvature.from_rows(rows[:, layer.start : layer.stop], kind=kind))
+            blocks.append(curvature.DiagonalCurvature.from_rows(next(others), kind=kind))
     return curvature.BlockCurvature(blocks)
