@@ -69,7 +69,7 @@ def test_the_seed_is_the_only_chance(tmp_path):
 
 
 def test_the_log_has_what_a_figure_needs():
-    log = train(run("NGD-T", metric=LOW_RANK, metric_every=2), progress=False)
+    log = train(run("NGD-T", metric=LOW_RANK, metric_every=2, halves=False), progress=False)
     assert list(log["step"]) == list(range(7))
     assert log["test_accuracy"].notna().sum() == 3  # after steps 2, 5, and the last
     assert log["loss"].iloc[-1] < log["loss"].iloc[0]

@@ -131,7 +131,9 @@ class NGDT(Optimizer):
         halves : ((N,), (N,)) array_like, optional
             Gradients of two independent halves of the batch: eta then follows a moving average of the unbiased
             ``g1^T F^-1 g2``, where the Delta_F of one batch has a noise floor of about (effective dimension) / (batch
-            size). An average at or below zero promises nothing, and eta is eta_max.
+            size). Where the average is not positive, eta follows that of the batch, which is never too small. The step
+            itself has the noise in it, so its metric cost exceeds the budget of rules "kl" and "slow" by the ratio of
+            the two.
         """
         if halves is not None:
             halves = tuple(_check.vector(half, "halves", np.size(theta)) for half in halves)
@@ -155,7 +157,8 @@ class NGDT(Optimizer):
         direction = natural = curvature.weighted(weights, gradient)
         dissipation = float(gradient @ natural)
         if halves is not None:
-            dissipation, arrays["dissipation"] = self._averaged(curvature, weights, halves, state)
+            average, arrays["dissipation"] = self._averaged(curvature, weights, halves, state)
+            dissipation = average if average > 0.0 else dissipation
         eta, clipped = self._eta(dissipation)
         if self.momentum:
             direction = self.momentum * state.arrays["momentum"] + (1.0 - self.momentum) * natural
