@@ -1,4 +1,4 @@
-"""The only file that imports numba: the two decorators every kernel uses."""
+"""The only file that imports numba: the decorator that every kernel uses."""
 
 import os
 
@@ -9,14 +9,8 @@ _setting = os.environ.get("THERMOLINALG_CACHE", "0")
 if _setting not in _CACHE_SETTINGS:
     raise ValueError(f"THERMOLINALG_CACHE must be one of {sorted(_CACHE_SETTINGS)}, got {_setting!r}")
 CACHE = _CACHE_SETTINGS[_setting]
-REASSOCIATE = {"reassoc", "contract", "arcp", "nsz", "afn"}  # never nnan, never ninf: NaN and inf keep their meaning
 
 
 def kernel(function):
     """Compile a kernel lazily, without the GIL; states every option that Numba would otherwise inherit."""
     return njit(function, nogil=True, fastmath=False, error_model="numpy", cache=CACHE)
-
-
-def fast_kernel(function):
-    """Like `kernel`, but sums may be reordered: for reductions, whose bits then depend on the CPU."""
-    return njit(function, nogil=True, fastmath=REASSOCIATE, error_model="numpy", cache=CACHE)

@@ -11,9 +11,10 @@ import numpy as np
 import scipy.linalg
 
 from . import _check
+from .device import Device
 from .operators import Dense
 
-__all__ = ["CapacitiveForm", "capacitive_form", "capacitors", "maxwell_matrix"]
+__all__ = ["CapacitiveForm", "capacitive_form", "capacitors", "maxwell_matrix", "programmed_capacitors"]
 
 
 def maxwell_matrix(own, coupling) -> np.ndarray:
@@ -99,6 +100,51 @@ def capacitors(matrix) -> tuple[np.ndarray, np.ndarray]:
             "capacitive_form(matrix) rescales the cells where that helps"
         )
     return own, coupling + 0.0  # no negative zeros
+
+
+def programmed_capacitors(own, coupling, device: Device, rng=None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Capacitors as a device sets them: each rounded to its `matrix_bits` and off by its `mismatch`.
+
+    Parameters
+    ----------
+    own : (d,) ndarray
+        Wanted capacitances to ground.
+    coupling : (d, d) ndarray
+        Wanted capacitances between cells.
+    device : Device
+        Its `matrix_range` is in the unit of the capacitances; "max": the largest of them.
+    rng : Generator, optional
+        Needed by stochastic rounding.
+
+    Returns
+    -------
+    own : (d,) ndarray
+    coupling : (d, d) ndarray
+    saturated : int
+        How many could not be made large enough.
+
+    Raises
+    ------
+    ValueError
+        A capacitance to ground that is not positive as programmed; says how many bits would do.
+    """
+    if device.matrix_bits is None and device.mismatch == 0.0:
+        return own, coupling, 0
+    wanted, lower = coupling + np.diag(own), np.tril_indices(len(own))
+    entries, saturated = device.matrix.round(wanted[lower], rng)
+    held = np.zeros_like(wanted)
+    held[lower] = entries * device.mismatch_factors(entries.size)
+    own = held.diagonal()
+    if own.min() <= 0:
+        i = int(own.argmin())
+        bits = device.fewest_bits(lambda finer: finer.program_array(wanted)[0].diagonal().min() > 0)
+        remedy = f"matrix_bits={bits} would do" if bits else "no word length helps: a smaller mismatch is needed"
+        raise ValueError(
+            f"the capacitor of cell {i} to ground is {own[i]:.3g} as programmed (matrix_bits={device.matrix_bits}, "
+            f"mismatch={device.mismatch:g}) and must be positive; {remedy}"
+        )
+    coupling = np.tril(held, -1)
+    return own, coupling + coupling.T, saturated
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

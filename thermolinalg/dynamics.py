@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _check, laws, underdamped_laws
-from .krylov import Krylov
 from .underdamped import critical_friction
 
 KNOWN = ("overdamped", "underdamped")
@@ -38,7 +37,7 @@ class Inertia:
         Inertia M of a cell, in units of (friction 1) times RC.
     friction : float or "critical"
         gamma; "critical" damps the slowest mode critically, ``2 sqrt(mass lambda_min)``, so that the burn-in grows as
-        the square root of the condition number.
+        the square root of the condition number. Of an operator known by bounds lambda_min is the lower one.
 
     Raises
     ------
@@ -101,6 +100,4 @@ def dynamics_of(dynamics, operator) -> Overdamped | Underdamped:
         if dynamics == "overdamped":
             return Overdamped()
         dynamics = Inertia()
-    if isinstance(operator, Krylov):
-        raise ValueError("underdamped dynamics needs a spectrum; pass A.toarray(), or A.dense() of a Krylov")
     return dynamics.on(operator)

@@ -155,10 +155,10 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, d
         read = np.outer(gains, gains) * operator.function(np.reciprocal, identity)
         gap = read - target.function(np.reciprocal, identity)
         floor = float(np.linalg.norm(gap))
-    rounding = _rounding_bias(operator, device)
+    rounding = rounding_bias(operator, device)
     floor = float(np.hypot(floor, np.linalg.norm(rounding)))
     budget = planning.noise_budget(request.rtol, float(scale), floor, device.beta, "A^-1") * n_chains
-    white = device.beta * (device.read_noise**2 + device.adc.error_variance(_read_range(operator, device)))
+    white = device.beta * (device.read_noise**2 + device.adc.error_variance(read_range(operator, device)))
     from_white = planning.white_mean_square(operator, white)
     if request.read_spacing is None:
         n = int(np.ceil((operator.trace(np.reciprocal) ** 2 + inverse + from_white) / budget))
@@ -171,7 +171,7 @@ def _readout(request: Request, target: Modal, operator: Modal, device: Device, d
     return dynamics.reads(np.inf, planning.solve_count(averaged, budget), request.read_spacing)
 
 
-def _read_range(operator: Modal, device: Device) -> float:
+def read_range(operator: Modal, device: Device) -> float:
     """Full scale of a converter for the stream of reads; 0 for an ideal one."""
     if device.adc_bits is None:
         return 0.0
@@ -261,7 +261,7 @@ class _Run:
 
     def walk(self, generator, workers):
         """Mean of products along paths, its standard error with kind, and how many reads saturated."""
-        beta, full_scale = self.device.beta, _read_range(self.operator, self.device)
+        beta, full_scale = self.device.beta, read_range(self.operator, self.device)
         moments, clipped = paths.second_moments(
             self.operator, self.readout, self.device, full_scale, not self.analog, self.n_chains, generator, workers
         )
@@ -287,7 +287,7 @@ class _Run:
         """Variance that read noise and rounding add to every read, times beta; an integrator has no reads."""
         if self.analog:
             return 0.0
-        rounding = self.device.adc.error_variance(_read_range(self.operator, self.device))
+        rounding = self.device.adc.error_variance(read_range(self.operator, self.device))
         return self.device.beta * (self.device.read_noise**2 + rounding)
 
     def _convert_once(self, generator, moment):
@@ -305,7 +305,7 @@ class _Run:
         if self.device.adc_bits is None:
             return 0.0
         if top is None:
-            return _rounding_bias(self.operator, self.device) ** 2
+            return rounding_bias(self.operator, self.device) ** 2
         beta = self.device.beta
         common = self.device.adc.averaged_error_variance(top, np.sqrt(each).ravel() / beta)
         return beta**2 * common.reshape(each.shape)
@@ -347,7 +347,7 @@ class _Run:
         )  # fmt: skip
 
 
-def _rounding_bias(operator: Modal, device: Device) -> np.ndarray | float:
+def rounding_bias(operator: Modal, device: Device) -> np.ndarray | float:
     """Bias (d, d) of the covariance of rounded reads, times beta, after the host took h^2/12 off the diagonal.
 
     Rounding changes the scale of a normal number by a gain and its variance by more or less than h^2/12 once a step
@@ -355,7 +355,7 @@ def _rounding_bias(operator: Modal, device: Device) -> np.ndarray | float:
     """
     if device.adc_bits is None:
         return 0.0
-    full_scale = _read_range(operator, device)
+    full_scale = read_range(operator, device)
     covariance = operator.function(np.reciprocal, np.eye(operator.shape[0])) / device.beta
     variance = np.diag(covariance) + device.read_noise**2
     gain, square = device.adc.response_to_noise(full_scale, np.sqrt(variance))

@@ -60,7 +60,8 @@ def solve(
         A device with its own beta; not together with beta.
     dynamics : "overdamped", "underdamped" or Inertia
         "underdamped": cells with inertia, of unit mass and with the friction that damps the slowest mode critically;
-        an `Inertia` says both. The equilibrium is the same, the way there is not. Needs a spectrum (no `Krylov`).
+        an `Inertia` says both. The equilibrium is the same, the way there is not. For a
+        `Krylov` operator the critical friction is that of its lower bound.
     simulator : "auto", "law" or "path"
         "law" draws the read-out from its exact distribution; "path" steps the modes through time. "auto" takes the
         law where it is known in closed form, and else the path. The two do not share noise.

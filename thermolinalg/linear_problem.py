@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from . import laws
+from . import laws, spectral_bounds
 from .device import Device
 from .krylov import Krylov
 from .modal import Modal, scale_rows
@@ -48,9 +48,9 @@ class ModalProblem:
         """A^-1 b, (d, k)."""
         return self.operator.from_modes(self.drive / self.operator.rates[:, None])
 
-    def trace_at_most(self, f) -> float:
-        """Trace of f(A) for a falling f: here the trace itself."""
-        return self.operator.trace(f)
+    def trace_at_most(self, readout) -> float:
+        """Trace of the variance of a read-out at beta = 1: here the trace itself."""
+        return self.operator.trace(readout.variance)
 
     def answer_norm(self) -> float:
         """Norm of A^-1 b."""
@@ -119,9 +119,9 @@ class BoundedProblem:
         """A^-1 b, (d, k)."""
         return self.operator.function(np.reciprocal, self.b)
 
-    def trace_at_most(self, f) -> float:
-        """A bound of the trace of f(A) for a falling f."""
-        return self.operator.shape[0] * float(f(np.array([self.operator.bounds[0]]))[0])
+    def trace_at_most(self, readout) -> float:
+        """A bound of the trace of the variance of a read-out from equilibrium, at beta = 1."""
+        return self.operator.shape[0] * spectral_bounds.variance_at_most(readout, self.operator.bounds[0])
 
     def answer_norm(self) -> float:
         """Norm of A^-1 b: a plan from bounds of that as well would ask for far too much."""
@@ -130,17 +130,17 @@ class BoundedProblem:
     def transient(self, readout, read_variance: float, n_chains: int) -> Transient:
         """The transient of the mean of n chains: its bias is at most, its noise at least, as told."""
         low, high = self.operator.bounds
-        slow, fast = np.array([low]), np.array([high])
         extent = np.linalg.norm(self.b - self.operator.matvec(self.x0) if self.x0.any() else self.b) / low
 
         def bias(t0):
-            return float(extent * replace(readout, burn_in=t0).memory(slow)[0])
+            return float(extent * spectral_bounds.memory_at_most(replace(readout, burn_in=t0), low))
 
         def noise(t0):
-            variance = replace(readout, burn_in=t0).variance(fast)[0] / self.device.beta
-            return float(np.sqrt(self.b.size * (variance + read_variance) / n_chains))
+            variance = spectral_bounds.variance_at_least(replace(readout, burn_in=t0), low, high)
+            return float(np.sqrt(self.b.size * (variance / self.device.beta + read_variance) / n_chains))
 
-        return Transient(bias, noise, float(np.linalg.norm(self.b)) / high, low, high)
+        rates = spectral_bounds.decay_rates(readout, low, high)
+        return Transient(bias, noise, float(np.linalg.norm(self.b)) / high, *rates)
 
     def draw(self, readout, n_chains: int, rng: np.random.Generator) -> np.ndarray:
         """Read-outs (n_chains, d, k) from their exact law, to the tolerance of the operator."""

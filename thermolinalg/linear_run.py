@@ -15,7 +15,6 @@ PATHLESS = (
     'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
     "or a read-out whose law is known (an integrator, or adc_bits=None)"
 )
-ROOT_TOLERANCE = 1e-5  # relative, of a mean square error at a planned number of reads
 CHAINS_FOR_SCATTER = 32  # chains from which the standard error can be taken from their scatter
 
 
@@ -82,10 +81,7 @@ class Request:
             reads = dynamics.reads(np.inf, n, self.read_spacing)
             return problem.trace_at_most(reads) / beta + read_variance / n
 
-        n = planning.solve_count(averaged, budget)
-        while averaged(n) > budget * (1.0 + ROOT_TOLERANCE):  # averages of oscillating modes do not fall with every read
-            n += max(1, n // 1000)
-        return dynamics.reads(np.inf, n, self.read_spacing)
+        return dynamics.reads(np.inf, planning.solve_count(averaged, budget), self.read_spacing)
 
     def _budget(self, problem, target, rhs) -> float:
         """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""

@@ -85,7 +85,7 @@ class NonlinearAverage:
 
 def nonlinear_average(
     A, b, *, dt, n_steps, burn_in_steps=0, x0=None, n_chains=64, v_max=None, feedback_bits=None, feedback_range="auto",
-    component_drift=None, eps_sys=0.0, eps_sys_seed=0, beta=None, device=None, rng=None, workers=None,
+    component_drift=None, beta=None, device=None, rng=None, workers=None,
 ) -> NonlinearAverage:  # fmt: skip
     """Average the outputs of a device whose amplifiers clip, whose feedback is rounded, whose components wander.
 
@@ -101,7 +101,7 @@ def nonlinear_average(
       ``E q(A s(x)) = b`` and the averages are biased.
     - *Drift of components*: ``A_ij(t) = A_ij (1 + sd z_ij(t))``, z_ij stationary Ornstein-Uhlenbeck processes of unit
       variance, one for each pair and chain. The answer is biased upwards by order sd^2.
-    - *Systematic error*: entry i is read with a gain 1 + eps_sys g_i, g_i standard normal and fixed, which
+    - *Systematic error*: each output is read with the fixed gain that the `eps_sys` of the device gives it, which
       averaging cannot remove; see `averaging_time`.
 
     Parameters
@@ -126,14 +126,10 @@ def nonlinear_average(
         Full scale of that converter; "auto": ``max |b| + 5 sqrt(max A_ii / beta)``, the spread of A x.
     component_drift : (float, float), optional
         sd, the relative standard deviation of a programmed entry, and its correlation time [RC].
-    eps_sys : float
-        Standard deviation of the systematic relative error of the read-out.
-    eps_sys_seed : int
-        Tells devices with equal data sheets apart.
     beta : float, optional
         Inverse temperature; default 1.
     device : Device, optional
-        Taken for its beta; its converters and mismatch play no part here.
+        Taken for its beta and `eps_sys`; its converters, mismatch and read noise play no part here.
     rng : {None, int, Generator, ...}, optional
         Passed to `numpy.random.default_rng`. Without any of the errors the paths are those of `euler_maruyama`, bit
         for bit.
@@ -158,8 +154,8 @@ def nonlinear_average(
     >>> bool(np.all(abs(r.average - np.linalg.solve(A, b)) < 5 * r.stderr)), r.saturated_share > 0.1
     (True, True)
     """
-    operator, beta = as_operator(A), device_of(beta, device).beta
-    d = operator.shape[0]
+    operator, device = as_operator(A), device_of(beta, device)
+    d, beta = operator.shape[0], device.beta
     b = _check.vector(b, "b", d)
     n_steps, burn_in_steps = _even(n_steps, "n_steps", 2), _even(burn_in_steps, "burn_in_steps", 0)
     n_chains = _check.count(n_chains, "n_chains", least=2)
@@ -171,8 +167,6 @@ def nonlinear_average(
         raise ValueError(
             f"dt must be below 1 / lambda_max = {1.0 / fastest:.6g}, so that double steps are stable, got {dt:.6g}"
         )
-    eps_sys = _check.positive(eps_sys, "eps_sys", zero=True)
-    gains = np.random.default_rng((_check.count(eps_sys_seed, "eps_sys_seed", least=0), d)).standard_normal(d)
     circuit = _Circuit(
         operator=operator, b=b, beta=beta, v_max=_rails(v_max, operator, b),
         feedback=_feedback(feedback_bits, feedback_range, operator, b, beta), wander=_wander(component_drift),
@@ -190,7 +184,7 @@ def nonlinear_average(
     )
     counts = np.sum([counts for _, counts in results], axis=0) / (n_chains * d)
     return NonlinearAverage(
-        read=_node_average(read, coarse_read, 1.0 + eps_sys * gains),
+        read=_node_average(read, coarse_read, device.read_gains(d)),
         voltage=_node_average(voltage, coarse_voltage, 1.0),
         stderr_kind="chains" if n_chains >= CHAINS_FOR_SCATTER else "few chains",
         chain_averages=read, final=final, saturated_share=float(counts[0] / n_steps),

@@ -77,9 +77,29 @@ def _average_of_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_ST
     return integral / readout.duration
 
 
+def _average_of_inertial_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_STEPS):
+    modes = readout.modes(rates)
+    x, p, integral = x0.copy(), np.zeros_like(x0), np.zeros_like(x0)
+    state, unused = np.empty((2, 1, rates.size))
+    first = underdamped_laws.exact_step(modes, readout.burn_in, b, beta)
+    underdamped.exact_steps(*first, rng.standard_normal((1, 2, rates.size)), x, p, state, unused)
+    step = underdamped_laws.integrating_step(modes, readout.duration / steps, b, beta)
+    for noise in blocks(steps, 3 * rates.size):
+        rng.standard_normal(out=noise)
+        underdamped.integral_steps(*step, noise.reshape(-1, 3, rates.size), x, p, integral)
+    return integral / readout.duration
+
+
+def _run_of(readout):
+    """What draws the average of a path, of a tile of modes and one column of b."""
+    if readout.kind != "integrator":
+        return _average_of_reads
+    return _average_of_inertial_integrator if readout.inertial else _average_of_integrator
+
+
 def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.ndarray:
     """Read-outs (n_chains, m, k) of linear paths in mode coordinates; x0 and b are (m, k)."""
-    run = _average_of_integrator if readout.kind == "integrator" else _average_of_reads
+    run = _run_of(readout)
     tiles = [slice(start, start + MODE_TILE) for start in range(0, rates.size, MODE_TILE)]
     tasks = [(chain, tile, column) for chain in range(n_chains) for tile in tiles for column in range(b.shape[1])]
     out = np.empty((n_chains, *b.shape))

@@ -19,6 +19,7 @@ BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of t
 NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
 DEAD, LAG_BLOCK = 40.0, 1024  # relaxation times after which a correlation is nothing; lags summed at a time
 LONGEST = 1e300  # times beyond this are not planned
+ROOT_TOLERANCE = 1e-5  # relative, of a mean square error at a planned number of reads
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,11 @@ def solve_time(mean_square: Callable[[float], float], target: float, shortest: f
 
 
 def solve_count(mean_square: Callable[[float], float], target: float) -> int:
-    """The fewest reads at which a falling mean square error (of a real number of reads) meets its target."""
-    return 1 if mean_square(1) <= target else int(np.ceil(solve_time(mean_square, target, 1.0)))
+    """The fewest reads at which a mean square error (of a real number of reads, nearly falling) meets its target."""
+    n = 1 if mean_square(1) <= target else int(np.ceil(solve_time(mean_square, target, 1.0)))
+    while mean_square(n) > target * (1.0 + ROOT_TOLERANCE):  # with inertia not every read lowers it
+        n += max(1, n // 1000)
+    return n
 
 
 def noise_budget(rtol, scale: float, floor: float, beta: float, what: str) -> float:

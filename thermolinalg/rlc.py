@@ -1,24 +1,26 @@
 """`RLCSampler`: LC cells coupled by switched capacitors, the circuit of the stochastic processing unit."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from . import _check, planning
 from ._chains import run_chains
-from .capacitances import CapacitiveForm, capacitors, maxwell_matrix
-from .device import Device
+from .capacitances import CapacitiveForm, capacitors, maxwell_matrix, programmed_capacitors
+from .device import Device, device_of
 from .linear_run import CHAINS_FOR_SCATTER
-from .moments import moment_variance
-from .paths import READ_ROWS, blocks
 from .processes import OrnsteinUhlenbeck
 from .results import Estimate
-from .transitions import geometric_sum, psd_factor, recurrence
+from .rlc_reads import BoardReads
+from .transitions import psd_factor
 
 SPU_CELLS = 8
 FORGETTING = 5.0  # relaxation times between reads that are taken to be independent
+SATURATED_SHARE = 1e-4  # of conversions beyond which samples come with a warning; an automatic range has 6e-7
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,11 +53,18 @@ class RLCSampler:
         Reference capacitance [F]: the capacitance that stands for an entry 1 of A.
     kappa_0 : float
         Strength of the current noise [A^2 s].
+    device : Device, optional
+        How the voltages are read (`adc_bits`, `adc_range` and `read_noise` in volt, `eps_sys`), how `program` sets the
+        capacitors (`matrix_bits`, `matrix_range` in units of C, `mismatch`: each acts on every capacitor), the link
+        and the energy of a conversion; default ideal. Its beta, R, C and voltage unit are those of the circuit:
+        leave them at their defaults.
+    saturated_capacitors : int
+        How many capacitors `program` could not make large enough.
 
     Raises
     ------
     ValueError
-        A component that is not positive, a matrix that capacitors cannot make.
+        A component that is not positive, a matrix that capacitors cannot make, a device at odds with the circuit.
 
     References
     ----------
@@ -69,6 +78,8 @@ class RLCSampler:
     >>> current, voltage = device.sample([0.0, 1.0, 2.5], n_chains=4, rng=0)
     >>> voltage.shape
     (4, 3, 2)
+    >>> board = Device(adc_bits=10, read_noise=5e-3)
+    >>> device = RLCSampler.program(A, R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14, device=board)
     >>> r = device.inv(n_reads=20_000, read_spacing=1.0, rng=0)
     >>> bool(np.all(abs(r.value - np.linalg.inv(A)) < 5 * r.stderr))
     True
@@ -80,6 +91,8 @@ class RLCSampler:
     L: float | np.ndarray
     C: float
     kappa_0: float
+    device: Device = field(default_factory=Device)
+    saturated_capacitors: int = 0
 
     def __post_init__(self):
         maxwell = maxwell_matrix(self.own, self.coupling)
@@ -94,22 +107,57 @@ class RLCSampler:
         }
         for name, value in settings.items():
             object.__setattr__(self, name, value)
+        device_of(None, self.device)
+        self.data_sheet  # noqa: B018  says so if the two do not fit
+
+    @cached_property
+    def data_sheet(self) -> Device:
+        """The device with the beta, R, C and voltage unit that the circuit has."""
+        circuit: dict[str, Any] = {"beta": self.beta, "R": float(np.mean(self.R)), "C": self.C, "voltage_unit": 1.0}
+        for name, value in circuit.items():
+            given = getattr(self.device, name)
+            if given not in (value, getattr(Device, name)):
+                raise ValueError(f"leave {name} of the device at its default, for the circuit has {value}; got {given}")
+        return replace(self.device, **circuit)
 
     @classmethod
-    def program(cls, A, *, R, L, C, kappa_0) -> "RLCSampler":
-        """The device that holds A (d, d), ``C_M = C A``; `capacitive_form` prepares matrices that do not fit as is."""
+    def program(cls, A, *, R, L, C, kappa_0, device=None, rng=None) -> "RLCSampler":
+        """The device that holds A (d, d), ``C_M = C A``; `capacitive_form` prepares matrices that do not fit as is.
+
+        `device` rounds each capacitor and gives it its own error; `rng` serves its stochastic rounding.
+        """
         own, coupling = capacitors(A)
+        device = device_of(None, device)
+        own, coupling, saturated = programmed_capacitors(own, coupling, device, _check.generator(rng))
         C = _check.positive(C, "C")
-        return cls(own=C * own, coupling=C * coupling, R=R, L=L, C=C, kappa_0=kappa_0)
+        return cls(
+            own=C * own, coupling=C * coupling, R=R, L=L, C=C, kappa_0=kappa_0, device=device,
+            saturated_capacitors=saturated,
+        )  # fmt: skip
 
     @classmethod
     def spu(cls, A, **changes) -> "RLCSampler":
         """A board of 8 cells that holds A (8, 8), like the stochastic processing unit.
 
-        The publication gives the circuit and no component values that we could find. These are ours, and keywords
+        From the publication: the circuit and its equations, eight cells, a switched capacitor between any two, and
+        noise that is injected. It gives no component values that we could find, so these are ours, and keywords
         change them: R = 1 kohm and C = 1 nF, hence R C = 1 us, the scale at which such boards are clocked; L = 100 uH,
         hence a cell of 0.5 MHz and quality factor 3.2; kappa_0 = 1e-14 A^2 s, hence 0.1 V rms in a cell of 1 nF (noise
-        of the laboratory's making: that of the resistors themselves would be 2 uV).
+        of the laboratory's making: that of the resistors themselves would be 2 uV); capacitors of any value, and
+        ideal converters, unless a `device` is given.
+
+        Examples
+        --------
+        The experiment of the publication, 12 000 reads of a board, through a converter of 8 bits:
+
+        >>> import numpy as np
+        >>> A = 2.0 * np.eye(8) - 0.1
+        >>> board = RLCSampler.spu(A, device=Device(adc_bits=8, read_noise=2e-3, matrix_bits=10, mismatch=0.01))
+        >>> covariance = np.cov(board.gaussian_samples(12_000, rng=0).T)
+        >>> r = board.inv(n_reads=12_000, read_spacing=1.0, rng=0)
+        >>> errors = [np.linalg.norm(found @ A - np.eye(8)) for found in (covariance, r.value)]
+        >>> bool(max(errors) < 0.3)
+        True
         """
         shape = np.shape(A)
         if shape != (SPU_CELLS, SPU_CELLS):
@@ -209,6 +257,8 @@ class RLCSampler:
     def gaussian_samples(self, n_samples, *, read_spacing=None, form=None, rng=None) -> np.ndarray:
         """Samples of N(0, A^-1): voltages of one device in equilibrium, read one after the other, times sqrt(beta).
 
+        They are as the `device` reads them: its gains, read noise and rounding are in them.
+
         Parameters
         ----------
         n_samples : int
@@ -229,16 +279,28 @@ class RLCSampler:
         ------
         ValueError
             Resistors that differ: the law is then not that of A^-1.
+
+        Warns
+        -----
+        UserWarning
+            More than 1e-4 of the conversions saturate.
         """
-        readout = self._readout(form)
+        reads, generator = self._reads(form), _check.generator(rng)
         spacing = FORGETTING * self.relaxation_time if read_spacing is None else read_spacing
         times = _check.positive(spacing, "read_spacing") * np.arange(_check.count(n_samples, "n_samples"))
-        return self.process.sample(times, rng=rng)[0] @ readout.T
+        samples, clipped = reads.of(self.process.sample(times, rng=generator)[0], generator)
+        if clipped > SATURATED_SHARE * times.size * self.cells:
+            warnings.warn(
+                f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {reads.full_scale:.3g} V",
+                stacklevel=2,
+            )
+        return samples
 
     def inv(self, *, n_reads, read_spacing, burn_in="auto", form=None, n_chains=1, rng=None, workers=None) -> Estimate:
         """Estimate A^-1 by the mean of ``beta v v^T`` over correlated reads of the voltages.
 
-        The device starts at i = v = 0. The mean of v is known to be zero and not estimated.
+        The device starts at i = v = 0. The mean of v is known to be zero and not estimated. The variance that read
+        noise and rounding add is known to the host, which subtracts it.
 
         Parameters
         ----------
@@ -262,7 +324,8 @@ class RLCSampler:
         -------
         Estimate
             ``value`` (d, d) without unit; ``stderr`` from the law of reads in equilibrium, summed over all lags, or
-            from 32 chains on their scatter; ``cost`` in seconds.
+            from 32 chains on their scatter, with what coarse rounding leaves; not with what gains and capacitors are
+            off; ``cost`` in seconds.
 
         Raises
         ------
@@ -274,67 +337,44 @@ class RLCSampler:
         NotEquilibrated
             A given burn_in is too short; says how long it must be.
         """
-        readout = self._readout(form)
+        reads = self._reads(form)
         n_reads, n_chains = _check.count(n_reads, "n_reads"), _check.count(n_chains, "n_chains")
         spacing = _check.positive(read_spacing, "read_spacing")
         M, Q = self.process.transition(spacing)
-        variance = self._moment_variance(readout, spacing, n_reads) / n_chains
-        transient = self._transient(readout, M, n_reads, variance)
-        burn_in = planning.resolve_burn_in(burn_in, transient, "A^-1")
+        variance = reads.variance(spacing, n_reads) / n_chains
+        burn_in = planning.resolve_burn_in(burn_in, reads.transient(M, n_reads, variance), "A^-1")
         first, kick = psd_factor(self.process.covariance(burn_in)), psd_factor(Q)
 
         def chain(generator, _):
-            return _mean_product(generator, M, first, kick, readout, n_reads)
+            return reads.mean_product(generator, M, first, kick, n_reads)
 
-        moments = run_chains(chain, _check.generator(rng), range(n_chains), workers)
-        stderr, kind = np.sqrt(variance), "law"
+        moments, counts = zip(*run_chains(chain, _check.generator(rng), range(n_chains), workers), strict=True)
+        kind = "law"
         if n_chains >= CHAINS_FOR_SCATTER:
-            stderr, kind = np.std(moments, axis=0, ddof=1) / np.sqrt(n_chains), "chains"
-        device = Device(beta=self.beta, R=float(np.mean(self.R)), C=self.C)
+            variance, kind = np.var(moments, axis=0, ddof=1) / n_chains, "chains"
         return Estimate(
-            value=_check.finite_result(sum(moments) / n_chains, "the covariance"), stderr_source=stderr,
-            stderr_kind=kind, burn_in=burn_in, duration=n_reads * spacing, n_reads=n_reads, read_spacing=spacing,
-            n_chains=n_chains, simulator="path", device=device,
-            cost=device.cost(
+            value=_check.finite_result(sum(moments) / n_chains, "the covariance"),
+            stderr_source=np.sqrt(variance + reads.rounding_bias**2), stderr_kind=kind, burn_in=burn_in,
+            duration=n_reads * spacing, n_reads=n_reads, read_spacing=spacing, n_chains=n_chains, simulator="path",
+            device=self.data_sheet, clipped={"matrix": self.saturated_capacitors, "dac": 0, "adc": sum(counts)},
+            cost=self.data_sheet.cost(
                 self.maxwell.size, runs=1, burn_in=burn_in, duration=n_reads * spacing, n_inputs=0,
                 n_outputs=self.cells * n_reads, n_chains=n_chains, energies=(0.0, None, None),
             ),
         )  # fmt: skip
 
-    def _readout(self, form) -> np.ndarray:
-        """(d, 2 cells): what the host makes of the state."""
+    def _reads(self, form) -> BoardReads:
+        """What the host makes of the voltages."""
         if np.ptp(self.R) > 0:
             raise ValueError(
                 f"R must be equal in all cells for the covariance to be that of A^-1, got {self.R}; "
                 "stationary_covariance() tells what it is"
             )
         if form is None:
-            return np.eye(self.cells, 2 * self.cells, self.cells)
+            return BoardReads(self.process, self.matrix, self.data_sheet, np.eye(self.cells))
         if not isinstance(form, CapacitiveForm) or form.readout.shape[1] != self.cells:
             raise ValueError(f"form must be a CapacitiveForm of {self.cells} cells, got {form!r}")
-        return np.hstack((np.zeros_like(form.readout), form.readout))
-
-    def _moment_variance(self, readout, spacing, n_reads):
-        """Variance (d, d) of each entry of the mean product, in coordinates whose first are those that are read."""
-        basis = np.vstack((readout, scipy.linalg.null_space(readout).T))
-        drift = basis @ self.process.drift @ scipy.linalg.inv(basis) * spacing
-        covariance = basis @ self.process.stationary()[1] @ basis.T
-        d = len(readout)
-        return moment_variance(drift, covariance, n_reads)[:d, :d]
-
-    def _transient(self, readout, M, n_reads, variance) -> planning.Transient:
-        """How the start at rest biases the mean product."""
-        process = self.process
-        missing = geometric_sum(M, process.stationary()[1], n_reads) / n_reads
-
-        def bias(t0):
-            memory = readout @ process.propagator(t0)
-            return float(np.linalg.norm(memory @ missing @ memory.T))
-
-        error = float(np.sqrt(variance.sum()))
-        scale = float(np.linalg.norm(readout @ process.stationary()[1] @ readout.T))
-        rates = process.eigenvalues.real
-        return planning.Transient(bias, lambda t0: error, scale, 2.0 * rates.min(), 2.0 * rates.max())
+        return BoardReads(self.process, self.matrix, self.data_sheet, form.readout)
 
 
 def _components(value, name: str, size: int) -> float | np.ndarray:
@@ -345,20 +385,3 @@ def _components(value, name: str, size: int) -> float | np.ndarray:
     if values.min() <= 0:
         raise ValueError(f"{name} must be positive, got {values.min():.6g} for cell {values.argmin()}")
     return values
-
-
-def _mean_product(rng, M, first, kick, readout, n_reads) -> np.ndarray:
-    """Mean of y y^T over reads y = readout x of one path whose first state has covariance first first^T."""
-    total = np.zeros((len(readout), len(readout)))
-    state = None
-    for noise in blocks(n_reads, len(M), READ_ROWS):
-        rng.standard_normal(out=noise)
-        start = first @ noise[0]
-        noise[:] = noise @ kick.T
-        if state is None:
-            noise[0] = start
-        recurrence(M, noise[:, None], state)
-        state = noise[-1:].copy()
-        reads = noise @ readout.T
-        total += reads.T @ reads
-    return (total + total.T) / (2.0 * n_reads)

@@ -18,14 +18,16 @@ A read-out class starts at a known x(0) = x0 with p(0) = 0 and answers as those 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import RLock
 
 import numpy as np
 
 from . import laws
 
 SHORT = 0.5  # rate times step up to which a step is short: series and quadrature reach full accuracy
+SETTLED = 4.0  # relaxation times from which equilibrium less what is left of the start has no cancellation
 SERIES_TERMS = 24
-REMEMBERED = 8  # stretches that a set of modes keeps
+REMEMBERED = 4  # stretches that a set of modes keeps
 NODES, WEIGHTS = (0.5 * (a + c) for a, c in zip(np.polynomial.legendre.leggauss(10), (1.0, 0.0), strict=True))
 _SPLIT = 134217729.0  # 2^27 + 1 (Veltkamp)
 
@@ -70,6 +72,7 @@ class Modes:
     def __init__(self, lam, mass: float, friction: float):
         self.lam, self.mass, self.friction = np.asarray(lam, dtype=float).ravel(), mass, friction
         self._remembered: dict = {}
+        self._lock = RLock()  # chains on several threads share the oscillators of a tile of modes
         difference = discriminant(self.lam, mass, friction)
         root = np.sqrt(np.abs(difference))
         self.xi = 0.5 * friction / mass
@@ -101,7 +104,8 @@ class Modes:
         slow, fast = (np.where(apart, rate, 1.0) for rate in (self.slow, self.fast))
         divided = time * (_phi1(slow * time) - _phi1(fast * time)) / np.where(apart, fast - slow, 1.0)
         settled = (1.0 - self.answers(time)[0]) * self.mass / self.lam
-        return np.where(short, self._series(np.where(short, time, 0.0)), np.where(apart, divided, settled))
+        later = np.where(apart, divided, settled)
+        return np.where(short, self._series(np.where(short, time, 0.0)), later) if short.any() else later
 
     def _series(self, time):
         """Taylor series of the integral of g, from R'' + 2 xi R' + (lam/M) R = 1."""
@@ -133,15 +137,19 @@ class Modes:
             return self.equilibrium()
         if time == 0.0:
             return np.zeros((2, 2, self.lam.size))
-        return self.stretch(time).noise[:2, :2]
+        if self.slow.min() * time < SETTLED:
+            return self.stretch(time).noise[:2, :2]
+        f, g, derivative = self.answers(time)
+        spring, xp = self.lam * g**2 / self.mass, self.friction / self.mass * g**2
+        return np.array([[(1.0 - f**2 - spring) / self.lam, xp], [xp, self.mass * (1.0 - spring - derivative**2)]])
 
     def remembered(self, key, make: Callable[[], "Stretch"]) -> "Stretch":
-        """What `make` made for this key before: a plan asks for the same stretch again and again."""
-        if key not in self._remembered:
-            while len(self._remembered) >= REMEMBERED:
+        """What `make` made for this key before: a plan, and every chain, asks for the same stretch again and again."""
+        with self._lock:
+            self._remembered[key] = made = self._remembered.pop(key, None) or make()  # moved to the end: used last
+            while len(self._remembered) > REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
-            self._remembered[key] = make()
-        return self._remembered[key]
+        return made
 
     def stretch(self, time: float) -> "Stretch":
         """The joint law of (x, p, integral of x dt) over `time`, finite: from a short step by doublings."""
@@ -190,7 +198,7 @@ class Modes:
         return np.array([[xx, xp, xi], [xp, pp, pi], [xi, pi, ii]])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def modes_of(lam: bytes, mass: float, friction: float) -> Modes:
     """The oscillators of eigenvalues given as bytes, made once."""
     return Modes(np.frombuffer(lam), mass, friction)
@@ -246,11 +254,30 @@ def exact_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
 
     Transition (4, m), push (2, m) and Cholesky factor of the noise (3, m).
     """
-    C = modes.covariance(time) / beta
-    sd = np.sqrt(C[0, 0])
-    across = np.divide(C[0, 1], sd, out=np.zeros_like(sd), where=sd > 0)
-    rest = np.sqrt(np.maximum(C[1, 1] - across**2, 0.0))
-    return modes.transition(time).reshape(4, -1), modes.push(time) * drive, np.array([sd, across, rest])
+    factor = _cholesky(modes.covariance(time) / beta)
+    return modes.transition(time).reshape(4, -1), modes.push(time) * drive, factor
+
+
+def integrating_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
+    """An exact step of (x, p, integral of x dt) for `kernels.underdamped.integral_steps`, `time` finite and positive.
+
+    Transition (6, m), push (3, m) and Cholesky factor of the noise (6, m).
+    """
+    law = modes.stretch(time)
+    return law.matrix[:, :2].reshape(6, -1), law.push * drive, _cholesky(law.noise / beta)
+
+
+def _cholesky(C: np.ndarray) -> np.ndarray:
+    """Cholesky factors of covariances (n, n, m), their rows one after the other; zero where there is no noise."""
+    L = np.zeros_like(C)
+    for i in range(len(C)):
+        for j in range(i + 1):
+            rest = C[i, j] - np.sum(L[i, :j] * L[j, :j], axis=0)
+            if i == j:
+                L[i, i] = np.sqrt(np.maximum(rest, 0.0))
+            else:
+                np.divide(rest, L[j, j], out=L[i, j], where=L[j, j] > 0.0)
+    return np.array([L[i, j] for i in range(len(C)) for j in range(i + 1)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,24 @@ def test_inverse_by_the_rlc_sampler(options):
     assert_calibrated([entry_score(device.inv(**options, rng=seed), truth, seed) for seed in SEEDS])
 
 
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        {"adc_bits": 8, "read_noise": 0.05},
+        {"adc_bits": 4},
+        {"adc_bits": 4, "rounding": "stochastic"},
+        {"read_noise": 0.2},
+    ],
+)
+def test_inverse_through_converters(sheet):
+    """Thermal noise of 0.1 V, as the standard error has it."""
+    A = maxwell_matrix([0.7, 1.2, 0.9], [[0.0, 0.3, 0.1], [0.3, 0.0, 0.2], [0.1, 0.2, 0.0]])
+    board = RLCSampler.program(A, R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14, device=tl.Device(**sheet))
+    truth = np.linalg.inv(A)
+    runs = (board.inv(n_reads=2000, read_spacing=0.7, rng=seed) for seed in SEEDS)
+    assert_calibrated([entry_score(r, truth, seed) for seed, r in enumerate(runs)])
+
+
 def test_inverse_by_doubled_cells():
     A = np.array([[2.0, 0.6, -0.5], [0.6, 1.5, 0.7], [-0.5, 0.7, 2.5]])
     A[0, 2] = A[2, 0] = 0.5  # three positive off-diagonals: no signs will do
@@ -225,9 +243,8 @@ def test_systematic_errors_add_to_the_standard_error():
     answer = np.linalg.solve(A, b)
     scores, shares = [], []
     for seed in SEEDS:
-        r = nonlinear_average(
-            A, b, dt=0.1, n_steps=400, burn_in_steps=100, n_chains=64, eps_sys=eps, eps_sys_seed=seed, rng=seed
-        )
+        device = tl.Device(eps_sys=eps, mismatch_seed=seed)
+        r = nonlinear_average(A, b, dt=0.1, n_steps=400, burn_in_steps=100, n_chains=64, device=device, rng=seed)
         total = np.hypot(r.stderr, eps * answer)
         scores.append(((r.average - answer) / total)[seed % 2])
         shares.append((r.stderr / total)[seed % 2])

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import thermolinalg as tl
+from thermolinalg import paths
 from thermolinalg.underdamped import Underdamped, critical_friction
 
 A = np.array([[1.0, 0.3, 0.1], [0.3, 0.6, -0.2], [0.1, -0.2, 0.4]])
@@ -85,3 +87,51 @@ def test_splitting_samples_equilibrium(friction):
     assert_moments(r.x, np.linalg.solve(A, B), np.linalg.inv(A) / 2.0)
     variance = 1.3 * (np.eye(3) - 0.25 / (4 * 1.3) * A) / 2.0  # what a step of 0.5 makes of it
     assert_moments(r.p, np.zeros(3), variance)
+
+
+# The analog integrator -------------------------------------------------------------------------------------------
+
+
+def splitting_moments(friction, mass, beta, dt, burn_in, duration, x0):
+    """Mean and covariance of the trapezoidal time average of the BAOAB recursion, moment by moment, no sampling."""
+    half, kick, eye, zero = 0.5 * dt, 0.5 * dt * A, np.eye(3), np.zeros((3, 3))
+    decay = np.exp(-friction * dt / mass)
+    B_map = np.block([[eye, zero], [-kick, eye]])
+    A_map = np.block([[eye, half / mass * eye], [zero, eye]])
+    O_map = np.block([[eye, zero], [zero, decay * eye]])
+    push = np.concatenate((np.zeros(3), half * B))
+    step = B_map @ A_map @ O_map @ A_map @ B_map
+    shift = B_map @ A_map @ O_map @ A_map @ push + push
+    noise = np.vstack((zero, np.sqrt(mass * (1.0 - decay**2) / beta) * eye))
+    noise = B_map @ A_map @ noise
+    z, S = np.concatenate((x0, np.zeros(6))), np.zeros((9, 9))  # (x, p, average)
+    count = round(duration / dt)
+    for k in range(round((burn_in + duration) / dt)):
+        gain = 0.5 / count if k >= round(burn_in / dt) else 0.0
+        total, push9, noise9 = np.eye(9), np.zeros(9), np.zeros((9, 3))
+        total[:6, :6], push9[:6], noise9[:6] = step, shift, noise
+        total[6:, :6] = gain * (np.eye(3, 6) + step[:3])
+        push9[6:], noise9[6:] = gain * shift[:3], gain * noise[:3]
+        z, S = total @ z + push9, total @ S @ total.T + noise9 @ noise9.T
+    return z[6:], S[6:, 6:]
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+def test_path_of_the_integrator_has_the_moments_of_the_splitting_in_the_limit_of_small_steps(friction):
+    """The splitting knows forces only; its error is of second order, so two steps extrapolate to the exact average."""
+    x0, protocol = np.array([1.0, 0.0, -1.0]), (1.5, 6.0)
+    coarse, fine, finest = (splitting_moments(friction, 1.3, 2.0, dt, *protocol, x0) for dt in (0.1, 0.05, 0.025))
+    mean, covariance = (f + (f - c) / 3.0 for c, f in zip(fine, finest, strict=True))
+    rough = [f + (f - c) / 3.0 for c, f in zip(coarse, fine, strict=True)]
+    gaps = [np.abs(r - f).max() for r, f in zip(rough, (mean, covariance), strict=True)]  # more than is left
+    assert max(gaps) < 1e-5
+    readout = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0).integrator(*protocol)
+    values, V = np.linalg.eigh(A)
+    law = V @ (readout.response(values) * (V.T @ B) + readout.memory(values) * (V.T @ x0))
+    spread = V @ np.diag(readout.variance(values)) @ V.T / 2.0
+    np.testing.assert_allclose(law, mean, atol=gaps[0])
+    np.testing.assert_allclose(spread, covariance, atol=gaps[1])
+    operator = tl.Dense(A)
+    start, drive = (operator.to_modes(v)[:, None] for v in (x0, B))
+    modes = paths.mode_averages(operator.rates, start, drive, readout, 2.0, 4000, np.random.default_rng(56), None)
+    assert_moments(np.array([operator.from_modes(m)[:, 0] for m in modes]), mean, covariance)

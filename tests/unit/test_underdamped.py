@@ -177,6 +177,20 @@ def test_exact_steps_are_a_plain_recursion():
     np.testing.assert_array_equal(p, ps[-1])
 
 
+def test_integrating_steps_are_a_plain_recursion():
+    rng = np.random.default_rng(4)
+    matrix, push, L = rng.standard_normal((3, 2, 3)) * 0.5, rng.standard_normal((3, 3)), rng.random((3, 3, 3))
+    noise, z, area = rng.standard_normal((5, 3, 3)), rng.standard_normal((2, 3)), rng.standard_normal(3)
+    x, p, integral = z[0].copy(), z[1].copy(), area.copy()
+    for row in noise:
+        kick = [sum(L[i, j] * row[j] for j in range(i + 1)) for i in range(3)]
+        area = area + matrix[2, 0] * z[0] + matrix[2, 1] * z[1] + push[2] + kick[2]
+        z = np.array([matrix[i, 0] * z[0] + matrix[i, 1] * z[1] + push[i] + kick[i] for i in range(2)])
+    factor = np.array([L[i, j] for i in range(3) for j in range(i + 1)])
+    kernels.integral_steps(matrix.reshape(6, 3), push, factor, noise, x, p, integral)
+    np.testing.assert_allclose([x, p, integral], [*z, area], rtol=1e-12)
+
+
 def test_exact_step_has_the_covariance_of_the_law():
     device = Underdamped(np.diag([0.3, 1.0, 5.0]), mass=1.0, friction=2.0, beta=2.0)
     for time in (1e-5, 0.1, 3.0, 1e3):

@@ -108,6 +108,83 @@ def test_integrator_agrees_with_many_digits(damping, burn_in):
         assert readout.variance(lam) == pytest.approx(float(noise), rel=3e-13)
 
 
+# At the ends of these ranges the textbook sums lose 200 digits, so they are given more.
+
+
+@pytest.fixture
+def more_digits():
+    with mp.workdps(260):
+        yield
+
+
+EXTREME_DAMPINGS = (1e-9, 1 - 1e-8, 1.0, 1e3, 1e9)
+EXTREME_TIMES = np.geomspace(1e-12, 1e12, 5)
+
+
+@pytest.mark.usefixtures("more_digits")
+@pytest.mark.parametrize("damping", EXTREME_DAMPINGS)
+@pytest.mark.parametrize("mass", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("burn_in", [0.0, 1.0])
+def test_integrator_at_the_ends_of_time_mass_and_friction(damping, mass, burn_in):
+    """Eigenvalue 1, times from 1e-12 to 1e12, in units of the oscillation at that mass as well."""
+    friction = damping * critical_friction(1.0, mass)
+    g = exponentials(1.0, mass, friction)
+    rise = [(c / mp.mpf(mass), a) for c, a in integral(g)]
+    start = mp.mpf(burn_in)
+    phase = 4e-16 * burn_in * np.sqrt(1.0 / mass) if damping < 1 else 0.0  # rounding of the phase at the burn-in
+    for duration in EXTREME_TIMES:
+        readout = laws.Integrator(burn_in=burn_in, duration=duration, mass=mass, friction=friction)
+        tau = mp.mpf(duration)
+        response = product_integral(shifted(rise, start), [(mp.mpf(1), mp.mpf(0))], tau) / tau
+        late = shifted(rise, tau)
+        before = product_integral(late, late, start) - 2 * product_integral(late, rise, start)
+        before += product_integral(rise, rise, start)
+        noise = 2 * mp.mpf(friction) / tau**2 * (before + product_integral(rise, rise, tau))
+        tolerance = {"rel": 1e-13 + 10 * phase, "abs": 0.0}
+        lam = np.ones(1)
+        assert readout.response(lam)[0] == pytest.approx(float(response), **tolerance)
+        assert readout.variance(lam)[0] == pytest.approx(float(noise), **tolerance)
+        assert readout.memory(lam)[0] == pytest.approx(float(1 - response), rel=1e-12, abs=1e-13 + 10 * phase)
+
+
+@pytest.mark.usefixtures("more_digits")
+@pytest.mark.parametrize("damping", EXTREME_DAMPINGS)
+@pytest.mark.parametrize("spacing", EXTREME_TIMES)
+def test_reads_at_the_ends_of_time_and_friction(damping, spacing):
+    """Three reads, the last but one and the last `spacing` apart: sums over pairs of reads at many digits."""
+    friction = damping * critical_friction(1.0, 1.0)
+    g = exponentials(1.0, 1.0, friction)
+    readout = laws.Reads(burn_in=1.0, n_reads=3, spacing=spacing, mass=1.0, friction=friction)
+    times = [mp.mpf(1) + k * mp.mpf(spacing) for k in range(3)]
+    pairs = [(min(s, t), abs(s - t)) for s in times for t in times]
+    noise = 2 * mp.mpf(friction) * sum(product_integral(g, shifted(g, lag), early) for early, lag in pairs) / 9
+    response = sum(value(integral(g), t) for t in times) / 3
+    phase = 4e-16 * spacing * np.exp(-damping * spacing) if damping < 1 else 0.0
+    assert readout.variance(np.ones(1))[0] == pytest.approx(float(noise), rel=1e-13 + 10 * phase, abs=0.0)
+    assert readout.response(np.ones(1))[0] == pytest.approx(float(response), rel=1e-13 + 10 * phase, abs=0.0)
+
+
+@pytest.mark.usefixtures("more_digits")
+@pytest.mark.parametrize("damping", EXTREME_DAMPINGS)
+def test_factor_of_a_step_with_its_integral(damping):
+    """Cholesky factor of the noise of (x, p, int x), from the Gram matrix of their answers to a push at many digits."""
+    friction, mass = damping * critical_friction(0.37, 4.1), mp.mpf(4.1)
+    g = exponentials(0.37, 4.1, friction)
+    answers = [[(c / mass, a) for c, a in g], derivative(g), [(c / mass, a) for c, a in integral(g)]]
+    modes = laws.Modes([0.37], 4.1, friction)
+    for time in EXTREME_TIMES:
+        C = mp.matrix(3, 3)
+        for i in range(3):
+            for j in range(3):
+                C[i, j] = mp.mpf(friction) * product_integral(answers[i], answers[j], mp.mpf(time))  # beta = 2
+        truth = mp.cholesky(C)
+        ours = laws.integrating_step(modes, time, np.zeros(1), 2.0)[2][:, 0]
+        places = [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+        for found, (i, j) in zip(ours, places, strict=True):
+            scale = float(mp.sqrt(C[i, i]) if i != j else truth[i, i])
+            assert abs(found - float(truth[i, j])) <= 1e-13 * scale
+
+
 def test_discriminant_is_exact_next_to_critical():
     for lam in (0.37, 1.0, 3.3e5):
         for epsilon in (0.0, 1e-15, -1e-15, 1e-12, -1e-12):
