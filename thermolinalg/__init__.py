@@ -12,6 +12,7 @@ from .errors import (
     NotEquilibrated,
     NotPositiveDefinite,
     QuantizationFloor,
+    UnreliableStderr,
     UnreliableWork,
 )
 from .exponential import expm, expm_action, negexpm
@@ -60,6 +61,7 @@ __all__ = [
     "RoundingEnsemble",
     "Underdamped",
     "UnderdampedPaths",
+    "UnreliableStderr",
     "UnreliableWork",
     "WarmStart",
     "WorkEstimate",

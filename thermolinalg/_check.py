@@ -45,7 +45,7 @@ def columns(value, name: str, size: int) -> np.ndarray:
 def symmetric(value, name: str) -> np.ndarray:
     """A finite, square, symmetric float64 matrix; not copied when it already is one."""
     given = np.asarray(value)
-    array = real_array(given, name)
+    array = real_array(value if hasattr(value, "toarray") else given, name)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise ValueError(f"{name} must be a square matrix of shape (d, d), got {array.shape}")
     largest = max(array.max(), -array.min())

@@ -29,3 +29,7 @@ class NotEquilibrated(UserWarning):
 
 class UnreliableWork(UserWarning):
     """Too few of the work values rule the free energy: its value and its standard error are not to be trusted."""
+
+
+class UnreliableStderr(UserWarning):
+    """The data are too few for their own standard error: it is an underestimate, by how much they cannot tell."""

@@ -14,9 +14,23 @@ from .errors import NotConverged, NotPositiveDefinite
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
 BOUNDS_TOLERANCE = 1e-3  # relative change of the lowest Ritz value at which estimated bounds are accepted
 BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz values lie inside the spectrum
-BOUNDS_SLACK = 1e-6  # by which a Ritz value may lie below given bounds, relative: rounding
+BOUNDS_SLACK = 1e-6  # by which a Ritz value may lie outside given bounds, relative: rounding
 SAMPLES = 64  # points between the bounds at which f is looked at for being zero all over
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
+
+
+def norm(v: np.ndarray) -> float:
+    """Euclidean norm of all entries, by BLAS: it neither over- nor underflows where the norm itself does not."""
+    return float(scipy.linalg.norm(v.ravel(), check_finite=False))
+
+
+def finite_values(f: Callable[[np.ndarray], np.ndarray], eigenvalues: np.ndarray) -> np.ndarray:
+    """f(eigenvalues), or an error that says where f is not finite."""
+    values = np.asarray(f(eigenvalues))
+    if not np.isfinite(values).all():
+        at = np.broadcast_to(eigenvalues, values.shape)[~np.isfinite(values)][0]
+        raise ValueError(f"f must be finite on the spectrum of A, got {values[~np.isfinite(values)][0]} at {at:.6g}")
+    return values
 
 
 class _Vanishes(Exception):
@@ -153,13 +167,13 @@ class Krylov:
         v = _check.columns(v, "v", self.shape[0])
         if v.ndim == 2:
             return np.column_stack([self.function(f, column) for column in v.T])
-        norm = np.linalg.norm(v)
-        if norm == 0:
+        size = norm(v)
+        if size == 0.0:
             return np.zeros_like(v)
 
         def coefficients(alpha, beta):
             values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
-            weights = vectors @ (f(values) * vectors[0])
+            weights = vectors @ (finite_values(f, values) * vectors[0])
             if not weights.any() and not np.any(f(np.geomspace(*self.bounds, SAMPLES))):
                 raise _Vanishes
             return weights
@@ -168,15 +182,17 @@ class Krylov:
             weights, recurrence = self._lanczos(v, coefficients, self.tol)
         except _Vanishes:
             return np.zeros_like(v)
-        return norm * self._combine(v, weights, *recurrence)
+        return size * self._combine(v, weights, *recurrence)
 
     def quadratic_form(self, f: Callable[[np.ndarray], np.ndarray], v) -> float:
         """v^T f(A) v for v (d,), by Gauss quadrature on the Ritz values: one pass."""
         v = _check.vector(v, "v", self.shape[0])
+        if not v.any():
+            return 0.0
 
         def quadrature(alpha, beta):
             values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
-            return np.array([f(values) @ vectors[0] ** 2])
+            return np.array([finite_values(f, values) @ vectors[0] ** 2])
 
         value, _ = self._lanczos(v, quadrature, self.tol)
         return float(v @ v * value[0])
@@ -199,7 +215,7 @@ class Krylov:
         norm, between two looks; arrays of growing length are compared after filling up with zeros.
         """
         d = self.shape[0]
-        before, q = np.zeros(d), start / np.linalg.norm(start)
+        before, q = np.zeros(d), start / norm(start)
         alpha, beta = [], []
         previous, look = None, min(FIRST_CHECK, d)
         limit = max(self.max_products // 2, 1)
@@ -227,7 +243,7 @@ class Krylov:
 
     def _combine(self, start, weights, alpha, beta):
         """Second pass: the same recurrence, adding up weights[j] q_j."""
-        before, q = np.zeros(self.shape[0]), start / np.linalg.norm(start)
+        before, q = np.zeros(self.shape[0]), start / norm(start)
         total = weights[0] * q
         for j in range(len(alpha) - 1):
             w = self.matvec(q)
@@ -239,15 +255,19 @@ class Krylov:
         return total
 
     def _require_positive(self, alpha, beta):
-        lowest = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta), select="i", select_range=(0, 0))[0]
+        ritz = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta))
+        lowest, highest = float(ritz[0]), float(ritz[-1])
         if lowest <= 0:
             raise NotPositiveDefinite(
                 f"A is not positive definite: Lanczos met the Ritz value {lowest:.6g}, which no smallest eigenvalue "
                 f"exceeds; add a multiple of the identity above {-lowest:.3g}",
-                float(lowest),
+                lowest,
             )
-        if self.bounds_given and lowest < self.bounds[0] * (1.0 - BOUNDS_SLACK):
-            raise ValueError(f"bounds {self.bounds} do not hold: Lanczos met the Ritz value {lowest:.6g}")
+        if self.bounds_given:
+            low, high = self.bounds
+            beyond = lowest if lowest < low * (1.0 - BOUNDS_SLACK) else highest
+            if not low * (1.0 - BOUNDS_SLACK) <= beyond <= high * (1.0 + BOUNDS_SLACK):
+                raise ValueError(f"bounds {self.bounds} do not hold: Lanczos met the Ritz value {beyond:.6g}")
 
     def __repr__(self) -> str:
         return f"Krylov(shape={self.shape}, tol={self.tol:.3g}, {self.products} products so far)"

@@ -121,6 +121,8 @@ def solve(
     n_chains = _check.count(n_chains, "n_chains")
     generator, workers = _check.generator(rng), _check.workers(workers)
     rhs = given.reshape(given.shape[0], -1)
+    if not isinstance(refine, bool | np.bool_):
+        raise ValueError(f"refine must be True or False, got {refine!r}")
     if refine:
         if x0 is not None:
             raise ValueError("x0 has no place in refinement: every round starts from discharged cells")

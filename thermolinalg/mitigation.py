@@ -181,9 +181,10 @@ def mitigate(
     """Run a primitive on every member of a rounding ensemble and merge the answers.
 
     The time of the protocol is shared out by weight: member k of weight p_k gets ``p_k duration`` or ``p_k n_reads``
-    (at least one), so the merged answer is the mean of as many samples as one run would have taken. Each member pays
-    its own load and burn-in. Rounding must be small beside the smallest eigenvalue, condition number times relative
-    step well below 1: where it is not, a member may be worse than the matrix rounded to nearest.
+    (rounded, and at least one), so the merged answer is the mean of as many samples as one run would have taken, give
+    or take a read a member. Each member pays its own load and burn-in. Rounding must be small beside the smallest
+    eigenvalue, condition number times relative step well below 1: where it is not, a member may be worse than the
+    matrix rounded to nearest.
 
     Parameters
     ----------
@@ -211,7 +212,7 @@ def mitigate(
     Raises
     ------
     ValueError
-        A device without matrix_bits, a protocol with rtol.
+        A device without matrix_bits, a protocol with rtol, fewer reads than leave one for the lightest member.
     NotPositiveDefinite
         A member that is not definite; with its number and the eigenvalue.
 
@@ -236,6 +237,13 @@ def mitigate(
     ensemble = rounding_ensemble(
         A, device.matrix_bits, members=members, method=method, full_scale=device.matrix_range, rng=generator
     )
+    if protocol.get("n_reads") is not None:
+        n_reads, lightest = _check.count(protocol["n_reads"], "n_reads"), float(ensemble.weights.min())
+        if n_reads * lightest < 0.5:
+            raise ValueError(
+                f"n_reads = {n_reads} leaves no read for a member of weight {lightest:.3g}; "
+                f"use n_reads >= {int(np.ceil(0.5 / lightest))}, or fewer members"
+            )
     parts = []
     for k, (weight, member) in enumerate(zip(ensemble.weights, ensemble.matrices, strict=True)):
         share = _share(protocol, float(weight))
@@ -251,7 +259,7 @@ def _share(protocol: dict, weight: float) -> dict:
     if share.get("duration") is not None:
         share["duration"] = _check.positive(share["duration"], "duration") * weight
     if share.get("n_reads") is not None:
-        share["n_reads"] = max(1, round(_check.count(share["n_reads"], "n_reads") * weight))
+        share["n_reads"] = max(1, round(share["n_reads"] * weight))  # half a read is a read
     return share
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import _check
 from .errors import NotPositiveDefinite
+from .krylov import finite_values
 
 
 def require_positive_definite(smallest: float, largest: float, size: int, name: str) -> None:
@@ -59,7 +60,7 @@ class Modal:
 
     def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
         """f(A) v for v (d,) or (d, k); f maps an array of eigenvalues to an array of numbers."""
-        return self.weighted(f(self.rates), v)
+        return self.weighted(finite_values(f, self.rates), v)
 
     def weighted(self, weights: np.ndarray, v) -> np.ndarray:
         """from_modes(weights * to_modes(v)): f(A) v where f is known as one weight for each mode coordinate."""
@@ -71,7 +72,7 @@ class Modal:
 
     def trace(self, f: Callable[[np.ndarray], np.ndarray]) -> float:
         """Trace of f(A)."""
-        return float(np.sum(f(self.eigenvalues)))
+        return float(np.sum(finite_values(f, self.eigenvalues)))
 
     def diagonal(self, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Diagonal (d,) of f(A)."""

@@ -7,6 +7,8 @@ as well.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import scipy.linalg
@@ -16,13 +18,15 @@ from . import _check
 from .device import Device, device_of
 from .dynamics import dynamics_of
 from .errors import NotConverged, NotPositiveDefinite
-from .krylov import Krylov
+from .krylov import Krylov, norm
 from .linear_problem import linear_problem
-from .linear_run import SIMULATORS, LinearRun, Request
+from .linear_run import SIMULATORS, LinearRun, Request, conversions
 from .operators import Dense, as_operator
 from .results import Estimate, Round
 
-PROGRESS, PATIENCE = 0.9, 4  # a round must shrink the correction by this factor; so many may fail in a row
+PROGRESS = 0.9  # a round must bring the correction or the residual to this share of the best so far
+PATIENCE = 10  # rounds in a row that may fail to: of short rounds one in five makes things worse
+QUIET = 2  # small corrections in a row that are asked for where the noise of a round costs products to know
 MOST_ROUNDS = 500
 CONTRACTIONS = np.geomspace(0.02, 0.5, 33)  # per round, among which the fastest to plan is chosen
 LONG_ROWS = 256  # rows of A that are widened to extended precision at a time
@@ -70,16 +74,17 @@ class Host:
         if request.duration is None and request.n_reads is None:
             request = Request(fastest_duration(*self.operator.bounds, device.beta), None, None, None)
         self._request, self._protocol = request, (burn_in, simulator, n_chains, workers)
+        self._burn_in_checked = False
 
     def answer(self, r: np.ndarray) -> tuple[np.ndarray, LinearRun, Callable[[], np.ndarray], str, str]:
         """The device's A^-1 r for r (d, k), the run behind it, its standard error and kind, the simulator."""
-        burn_in, simulator, n_chains, workers = self._protocol
-        scale = np.sqrt(np.mean(r**2, axis=0))  # of a column that is solved already it is 0, and so is its answer
+        _, simulator, n_chains, workers = self._protocol
+        scale = np.array([norm(column) for column in r.T]) / np.sqrt(len(r))  # 0 for a column that is solved already
         drive = r / np.where(scale == 0.0, 1.0, scale)
         drive, saturated = self.device.dac.round(drive, self.rng, self.device.dac.range_of(drive, axis=0))
         problem = linear_problem(self.operator, drive, np.zeros_like(drive), self.device)
         readout = self._request.readout(problem, self.operator, drive, self._dynamics, n_chains)
-        run = LinearRun.settled(problem, readout, burn_in, n_chains)
+        run = self._settled(problem, readout, scale)
         simulator = run.choose(simulator)
         chains, read_saturated = run.read(simulator, self.rng, workers)
         stderr, kind = run.stderr(chains, simulator, self.rng, drive.shape)
@@ -88,7 +93,23 @@ class Host:
         self.cost = spent if self.cost is None else self.cost + spent
         self.clipped["dac"] += saturated
         self.clipped["adc"] += read_saturated
-        return scale * value, run, lambda: scale * stderr(), kind, simulator
+        return scale * value, run, cache(lambda: scale * stderr()), kind, simulator
+
+    def _settled(self, problem, readout, scale) -> LinearRun:
+        """The run of a round; that a given burn-in is too short is told once, in units of the caller's b."""
+        burn_in, _, n_chains, _ = self._protocol
+        if isinstance(burn_in, str):
+            return LinearRun.settled(problem, readout, burn_in, n_chains)
+        burn_in = _check.positive(burn_in, 'burn_in (or "auto")', zero=True)
+        if not self._burn_in_checked:
+            self._burn_in_checked = True
+            unit = float(norm(scale) / np.sqrt(scale.size))
+            read_variance = self.device.read_noise**2 / conversions(readout)
+            own = problem.transient(readout, read_variance, n_chains)
+            told = replace(own, bias=lambda t: unit * own.bias(t), noise=lambda t: unit * own.noise(t),
+                           scale=unit * own.scale)  # fmt: skip
+            told.warn_if_short(burn_in, "what the first round adds")
+        return LinearRun(problem, replace(readout, burn_in=burn_in), n_chains)
 
     @property
     def products(self) -> int | None:
@@ -100,22 +121,24 @@ class Host:
 
 def refined(host: Host, b: np.ndarray, shape, rtol: float, n_chains: int) -> Estimate:
     """Solve by refinement to a relative error rtol; b is (d, k), `shape` that of the answer."""
-    norm = np.linalg.norm(b)
-    if norm == 0.0:
+    size = norm(b)
+    if size == 0.0:
         raise ValueError("rtol is relative to the norm of x, which is zero: b is zero")
-    x, rounds, stuck = np.zeros_like(b), [], 0
+    x, rounds, stuck, quiet = np.zeros_like(b), [], 0, 0
     while True:
         r = residual(host.target, b, x)
         step, run, stderr, kind, simulator = host.answer(r)
-        x = x + step
+        x = _check.finite_result(x + step, "x")
         if not x.any():
             raise NotConverged("refinement stopped: every voltage was read as 0; adc_range is far above the voltages")
-        correction = float(np.linalg.norm(step) / np.linalg.norm(x))
-        size = float(np.linalg.norm(r) / norm)
-        rounds.append(Round(residual=size, correction=correction, burn_in=run.readout.burn_in, duration=run.span))
-        if correction * _left_over(rounds) <= rtol:
+        correction = norm(step) / norm(x)
+        rounds.append(Round(residual=norm(r) / size, correction=correction, burn_in=run.readout.burn_in,
+                            duration=run.span))  # fmt: skip
+        quiet = quiet + 1 if correction * _left_over(rounds) <= rtol else 0
+        # one correction may be small by luck; the noise it came with is not
+        if quiet and (quiet == QUIET if kind == "rms" else norm(stderr()) <= rtol * norm(x)):
             break
-        stuck = stuck + 1 if len(rounds) > 1 and correction > PROGRESS * rounds[-2].correction else 0
+        stuck = 0 if _moved(rounds) else stuck + 1
         if stuck == PATIENCE or len(rounds) == MOST_ROUNDS:
             raise NotConverged(_why_stuck(host, rounds, rtol))
     systematic = 0.0
@@ -127,6 +150,16 @@ def refined(host: Host, b: np.ndarray, shape, rtol: float, n_chains: int) -> Est
         simulator=simulator, device=host.device, cost=host.cost, clipped=host.clipped, products=host.products,
         rounds=tuple(rounds), **run.times,
     )  # fmt: skip
+
+
+def _moved(rounds: list[Round]) -> bool:
+    """Whether the last round brought the correction or the residual well below the best so far."""
+    *before, last = rounds
+    return (
+        not before
+        or last.correction <= PROGRESS * min(each.correction for each in before)
+        or last.residual <= PROGRESS * min(each.residual for each in before)
+    )
 
 
 def _left_over(rounds: list[Round]) -> float:
@@ -215,4 +248,8 @@ def _why_stuck(host: Host, rounds, rtol: float) -> str:
         radius = spectral_radius(host.target, host.operator)
         if radius >= PROGRESS:
             return f"{text}: the spectral radius of (A_q - A) A_q^-1 is {radius:.3g}{_remedy(host.target, host.device)}"
+    saturated = " and ".join(f"{name}_range" for name in ("dac", "adc") if host.clipped[name])
+    if saturated:
+        numbers = host.clipped["dac"] + host.clipped["adc"]
+        return f"{text}: {numbers} numbers saturated their converter; a wider {saturated} helps"
     return f"{text}; a longer round (duration, n_reads) or, near 1e-16 times the condition number, a larger rtol helps"

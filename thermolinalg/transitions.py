@@ -1,9 +1,10 @@
 """The exact law of ``dx = -A x dt + sqrt(D) dW`` over a step, for any stable A and positive semidefinite D.
 
 ``x(t + h) = M x(t) + xi`` with ``M = e^{-A h}`` and ``xi ~ N(0, Q)``, ``Q = int_0^h e^{-A u} D e^{-A^T u} du``. A
-Taylor series over a short step and doublings ``Q(2 h) = Q + M Q M^T``, ``M(2 h) = M^2``: only sums of positive terms,
-so nothing cancels for short steps, and an infinite step gives the solution of ``A S + S A^T = D``. The symmetric part
-of A plays no part. All of it is differentiable: `transition_adjoint` runs the same ladder backwards.
+Taylor series over a short step and doublings ``Q(2 h) = Q + M Q M^T``, ``M(2 h) = M^2``; an infinite step gives the
+solution of ``A S + S A^T = D``. What is doubled is ``E = M - I``: ``E(2 h) = 2 E + E^2``, ``Q(2 h) = 2 Q + E Q + Q E^T
++ E Q E^T``, which keeps the digits of a slow mode beside fast ones; M itself is squared once it has decayed. The
+symmetric part of A plays no part. All of it is differentiable: `transition_adjoint` runs the same ladder backwards.
 """
 
 import numpy as np
@@ -13,9 +14,11 @@ from . import _check
 
 REACH = 0.5  # norm of A times the short step; both series then end at machine precision after TERMS terms
 TERMS = 20
+DECAYED = 0.5  # size of M below which its own digits count, not those of E
 FORGOTTEN = 1e-60  # size below which M is zero beside anything; further squares would be slow subnormal numbers
-MOST_DOUBLINGS = 2000  # far beyond what float64 can tell from an unstable drift
+MOST_DOUBLINGS = 4000  # far beyond what float64 can tell from an unstable drift
 PARALLEL_CHAINS = 32  # chains from which one product a step keeps BLAS busy
+NUMBERS_AT_ONCE = 1 << 20  # entries of the laws of different steps that are worked out together
 
 
 def square(value, name: str) -> np.ndarray:
@@ -27,14 +30,28 @@ def square(value, name: str) -> np.ndarray:
 
 
 def stable(value, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A drift matrix and its eigenvalues, all of positive real part beyond rounding."""
+    """A drift matrix and its eigenvalues, all of positive real part beyond rounding.
+
+    Eigenvalues that a permutation brings to the diagonal of a triangular part are exact; the others are known to the
+    rounding of the balanced block that is left.
+    """
     drift = square(value, name)
-    eigenvalues = scipy.linalg.eigvals(drift, check_finite=False)
+    balanced, first, last, _, _ = scipy.linalg.lapack.dgebal(drift, scale=1, permute=1)
+    block = balanced[first : last + 1, first : last + 1]
+    inner = scipy.linalg.eigvals(block, check_finite=False)
+    eigenvalues = np.concatenate((np.delete(np.diag(balanced), slice(first, last + 1)), inner))
     worst = eigenvalues[np.argmin(eigenvalues.real)]
-    if worst.real <= drift.shape[0] * np.finfo(float).eps * np.linalg.norm(drift):
+    if worst.real <= 0:
         raise ValueError(
             f"{name} must be stable, but its eigenvalue {number(worst)} has no positive real part; "
-            f"add a multiple of the identity above {max(-worst.real, 0.0):.3g}"
+            f"add a multiple of the identity above {-worst.real:.3g}"
+        )
+    rounding = len(block) * np.finfo(float).eps * np.linalg.norm(block) if len(block) > 1 else 0.0
+    if inner.real.min() <= rounding:
+        least = inner[np.argmin(inner.real)]
+        raise ValueError(
+            f"{name} must be stable, but its eigenvalue {number(least)} cannot be told from zero: entries up to "
+            f"{np.abs(block).max():.3g} leave it uncertain by {rounding:.3g}; treat the slow part by itself"
         )
     return drift, eigenvalues
 
@@ -47,88 +64,125 @@ def number(eigenvalue: complex) -> str:
 def semidefinite(value, name: str, size: int) -> np.ndarray:
     """A symmetric positive semidefinite (size, size) matrix from a number, a diagonal or a matrix."""
     array = _check.real_array(value, name)
+    kind = np.asarray(value).dtype
+    precision = float(np.finfo(kind if kind.kind == "f" else float).eps)
     if array.ndim < 2:
         array = np.diag(np.broadcast_to(array, size) if array.ndim == 0 else _check.vector(array, name, size))
-    array = _check.symmetric(array, name)
+    else:
+        array = _check.symmetric(value, name)
     if array.shape != (size, size):
         raise ValueError(f"{name} must have shape ({size}, {size}), got {array.shape}")
+    array = array / 2.0 + array.T / 2.0
     eigenvalues = scipy.linalg.eigvalsh(array, check_finite=False)
-    if eigenvalues[0] < -size * np.finfo(float).eps * max(eigenvalues[-1], -eigenvalues[0]):
+    if eigenvalues[0] < -size * precision * max(eigenvalues[-1], -eigenvalues[0]):
         raise ValueError(f"{name} must be positive semidefinite, but has the eigenvalue {eigenvalues[0]:.6g}")
-    return (array + array.T) / 2.0
+    return array
 
 
 def psd_factor(Q: np.ndarray) -> np.ndarray:
-    """F with F F^T = Q for symmetric Q >= 0, singular or not; entries of different scales keep their digits."""
-    scale = np.sqrt(np.maximum(np.diag(Q), 0.0))
+    """F with F F^T = Q for symmetric Q >= 0 (.., d, d), singular or not; entries of any scale keep their digits."""
+    scale = np.sqrt(np.maximum(np.diagonal(Q, axis1=-2, axis2=-1), 0.0))
     unit = np.where(scale > 0, scale, 1.0)
-    values, vectors = scipy.linalg.eigh(Q / np.outer(unit, unit), check_finite=False)
-    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+    values, vectors = np.linalg.eigh(Q / unit[..., :, None] / unit[..., None, :])
+    return scale[..., :, None] * vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
 
 
 # Ladder of doublings -----------------------------------------------------------------------------------------------
 
 
-def _short_step(A: np.ndarray, h: float) -> tuple[float, float]:
-    """The step of the series, and how many doublings lead from there to h."""
-    size = float(max(np.linalg.norm(A, 1), np.linalg.norm(A, np.inf)))
-    if np.isinf(h):
-        return REACH / size, np.inf
-    doublings = max(0, int(np.ceil(np.log2(size) + np.log2(h) - np.log2(REACH)))) if h else 0
-    return float(np.ldexp(h, -doublings)), doublings
+class _Series:
+    """Taylor series of E and Q over short steps of any number of steps h (k,) at once, and the doublings to each."""
+
+    def __init__(self, A: np.ndarray, h: np.ndarray):
+        self.size = float(max(np.linalg.norm(A, 1), np.linalg.norm(A, np.inf)))
+        self.A = A / self.size
+        with np.errstate(divide="ignore"):
+            self.doublings = np.maximum(np.ceil(np.log2(self.size) + np.log2(h) - np.log2(REACH)), 0.0)
+        finite = np.isfinite(h)
+        short = np.ldexp(np.where(finite, h, 1.0), -np.where(finite, self.doublings, 0.0).astype(int))
+        reach = np.where(finite, short * self.size, REACH)  # at most REACH, but for rounding
+        self.step = np.where(finite, short, REACH / self.size)
+        self.weights = reach[:, None] ** np.arange(TERMS)
+        powers = [np.eye(len(A))]
+        for j in range(1, TERMS):
+            powers.append(powers[-1] @ self.A / -j)
+        self.powers = np.array(powers)  # (-A)^j / j!, A of unit size
+
+    def increments(self) -> np.ndarray:
+        """E = e^{-A s} - I (k, d, d)."""
+        return np.tensordot(self.weights[:, 1:], self.powers[1:], 1)
+
+    def parts(self, D) -> np.ndarray:
+        """Terms of Q / s: T^j(D) / (j+1)!, T(X) = -A X - X A^T."""
+        parts = [D]
+        for j in range(1, TERMS):
+            moved = self.A @ parts[-1] / -(j + 1)
+            parts.append(moved + moved.T)
+        return np.array(parts)
+
+    def noises(self, parts) -> np.ndarray:
+        """Q (k, d, d)."""
+        return np.tensordot(self.step[:, None] * self.weights, parts, 1)
 
 
-def _powers(A, step):
-    """Terms of e^{-A step}."""
-    terms = [np.eye(A.shape[0])]
-    for j in range(1, TERMS):
-        terms.append(terms[-1] @ A * (-step / j))
-    return terms
-
-
-def _series(A, D, step):
-    """Terms of M and of Q at a short step: ``(-A s)^j / j!`` and ``s^{j+1} / (j+1)! T^j(D)``, T(X) = -A X - X A^T."""
-    parts = [step * D]
-    for j in range(1, TERMS):
-        moved = A @ parts[-1] * (-step / (j + 1))
-        parts.append(moved + moved.T)
-    return _powers(A, step), parts
-
-
-def _climb(A, D, h):
-    """(M, Q) at every rung from the short step to h."""
-    step, doublings = _short_step(A, h)
-    terms, parts = _series(A, D, step)
-    M, Q = sum(terms[::-1]), sum(parts[::-1])
-    rungs = [(M, Q)]
-    while len(rungs) <= min(doublings, MOST_DOUBLINGS):
-        grown = M @ Q @ M.T
-        M, Q = _squared(M), Q + (grown + grown.T) / 2.0
-        rungs.append((M, Q))
-        if not M.any():
-            break
-    return step, terms, parts, rungs
-
-
-def transition(A: np.ndarray, D: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
-    """M = e^{-A h} and Q = int_0^h e^{-A u} D e^{-A^T u} du; h may be infinite: M = 0, Q the stationary covariance."""
-    M, Q = _climb(A, D, h)[-1][-1]
-    return M, _check.finite_result(Q, "the transition covariance")
-
-
-def propagator(A: np.ndarray, h: float) -> np.ndarray:
-    """M = e^{-A h} alone."""
-    step, doublings = _short_step(A, h)
-    M = sum(_powers(A, step)[::-1])
-    for _ in range(int(doublings)):
-        M = _squared(M)
-    return M
+def _doubled(E, M):
+    """E and M over twice the time."""
+    E = 2.0 * E + E @ E
+    small = np.abs(M).max(axis=(-2, -1), keepdims=True) < DECAYED
+    grown = E + np.eye(E.shape[-1])
+    return E, np.where(small, _squared(M), grown) if small.any() else grown
 
 
 def _squared(M):
     """M^2, or zero where that is forgotten."""
     M = M @ M
-    return M if np.abs(M).max() > FORGOTTEN else np.zeros_like(M)
+    return np.where(np.abs(M).max(axis=(-2, -1), keepdims=True) > FORGOTTEN, M, 0.0)
+
+
+def _gathered(E, Q):
+    """Q + M Q M^T for M = I + E and symmetric Q."""
+    moved = E @ Q
+    half = Q + moved + moved @ np.swapaxes(E, -1, -2) / 2.0
+    return half + np.swapaxes(half, -1, -2)  # symmetric to the last digit, or what is not would be doubled too
+
+
+def _climb(A, D, h):
+    """Series, its terms of Q, (E, M, Q) at the steps h, and what was doubled on the way: places, E and Q."""
+    series = _Series(A, h)
+    parts, rungs = series.parts(D), []
+    with np.errstate(over="ignore", invalid="ignore"):  # results are looked at in the end
+        E, Q = series.increments(), series.noises(parts)
+        M = E + np.eye(len(A))
+        for done in range(MOST_DOUBLINGS):
+            on = np.flatnonzero((series.doublings > done) & M.any(axis=(1, 2)))
+            if not on.size:
+                break
+            rungs.append((on, E[on], Q[on]))
+            Q[on] = _gathered(E[on], Q[on])
+            E[on], M[on] = _doubled(E[on], M[on])
+    _check.finite_result(Q, "the transition covariance")
+    return series, parts, (E, M, Q), rungs
+
+
+def step_laws(A: np.ndarray, D: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``M - I``, M and Q, each (k, d, d), for the steps h (k,), which may be infinite."""
+    return _climb(A, D, h)[2]
+
+
+def transition(A: np.ndarray, D: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
+    """M = e^{-A h} and Q = int_0^h e^{-A u} D e^{-A^T u} du; h may be infinite: M = 0, Q the stationary covariance."""
+    _, M, Q = step_laws(A, D, np.array([h], dtype=float))
+    return M[0], Q[0]
+
+
+def propagator(A: np.ndarray, h: float) -> np.ndarray:
+    """M = e^{-A h} alone."""
+    series = _Series(A, np.array([h], dtype=float))
+    E = series.increments()[0]
+    M, left = E + np.eye(len(A)), series.doublings[0]
+    while left > 0 and M.any():
+        (E, M), left = _doubled(E, M), left - 1
+    return M
 
 
 def stationary_covariance(A: np.ndarray, D: np.ndarray) -> np.ndarray:
@@ -136,31 +190,46 @@ def stationary_covariance(A: np.ndarray, D: np.ndarray) -> np.ndarray:
     return transition(A, D, np.inf)[1]
 
 
-def transition_adjoint(A, D, h, M_bar, Q_bar) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients by A and D of a function whose gradients by M and (symmetric) Q of `transition` are given."""
-    step, terms, parts, rungs = _climb(A, D, h)
-    for M, Q in rungs[-2::-1]:
-        pulled = Q_bar @ M
-        M_bar = M_bar @ M.T + M.T @ M_bar + 2.0 * pulled @ Q
-        Q_bar = Q_bar + M.T @ pulled
-    A_bar, term_bar, part_bar = np.zeros_like(A), M_bar, Q_bar
+def steady_state(E: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """S with S = M S M^T + Q for a stable M = I + E."""
+    M = E + np.eye(len(E))
+    for _ in range(MOST_DOUBLINGS):
+        if not M.any():
+            break
+        Q = _gathered(E, Q)
+        E, M = _doubled(E, M)
+    return Q
+
+
+def transition_adjoint(A, D, h, E_bar, Q_bar) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients by A and D of a function of `step_laws`: given those by E (or M) and by symmetric Q, (k, d, d)."""
+    series, parts, _, rungs = _climb(A, D, h)
+    E_bar, Q_bar = E_bar.copy(), Q_bar.copy()
+    for on, E, Q in rungs[::-1]:
+        back, e, q = np.swapaxes(E, 1, 2), E_bar[on], Q_bar[on]
+        E_bar[on] = 2.0 * e + e @ back + back @ e + 2.0 * q @ (Q + E @ Q)
+        Q_bar[on] = _gathered(back, q)
+    term_bars = np.tensordot(series.weights, E_bar, (0, 0))
+    part_bars = np.tensordot(series.step[:, None] * series.weights, Q_bar, (0, 0))
+    A_bar, term_bar, part_bar = np.zeros_like(A), term_bars[-1], part_bars[-1]
     for j in range(TERMS - 1, 0, -1):
-        A_bar += terms[j - 1].T @ term_bar * (-step / j) + part_bar @ parts[j - 1] * (-2.0 * step / (j + 1))
-        term_bar = M_bar + term_bar @ A.T * (-step / j)
-        pulled = part_bar @ A * (-step / (j + 1))
-        part_bar = Q_bar + pulled + pulled.T
-    return A_bar, step * part_bar
+        A_bar -= series.powers[j - 1].T @ term_bar / j + part_bar @ parts[j - 1] * (2.0 / (j + 1))
+        term_bar = term_bars[j - 1] - term_bar @ series.A.T / j
+        pulled = part_bar @ series.A / -(j + 1)
+        part_bar = part_bars[j - 1] + pulled + pulled.T
+    return A_bar / series.size, part_bar
 
 
 def averaging_kernel(A: np.ndarray, time: float) -> np.ndarray:
-    """K = int_0^time (time - u) e^{-A u} du, by the same ladder: K(2 t) = K + t J + M K, J = int_0^t e^{-A u} du."""
-    step, doublings = _short_step(A, time)
-    terms = _powers(A, step)
-    M = sum(terms[::-1])
-    J = sum(term * (step / (j + 1)) for j, term in reversed(list(enumerate(terms))))
-    K = sum(term * (step**2 / (j + 1) / (j + 2)) for j, term in reversed(list(enumerate(terms))))
-    for _ in range(int(doublings)):
-        K, J, M, step = K + step * J + M @ K, J + M @ J, _squared(M), 2.0 * step
+    """K = int_0^time (time - u) e^{-A u} du / time^2, by the same ladder, beside J = int_0^time e^{-A u} du / time."""
+    series = _Series(A, np.array([time]))
+    j, E = np.arange(TERMS), series.increments()[0]
+    M = E + np.eye(len(A))
+    J = np.tensordot(series.weights[0] / (j + 1), series.powers, 1)
+    K = np.tensordot(series.weights[0] / (j + 1) / (j + 2), series.powers, 1)
+    for _ in range(int(series.doublings[0])):
+        K, J = (2.0 * K + J + E @ K) / 4.0, J + E @ J / 2.0
+        E, M = _doubled(E, M)
     return K
 
 

@@ -139,7 +139,7 @@ def warm_start(A, b=None, *, n_slow, beta=None, device=None) -> WarmStart:
         operator = Dense(operator.dense())
     rates, vectors = operator.rates, operator.eigenvectors
     answer = vectors.T @ b / rates
-    return WarmStart(
-        x0=vectors[:, :n_slow] @ answer[:n_slow], vectors=vectors[:, :n_slow], slow_rates=rates[:n_slow],
-        rates=rates[n_slow:], distance=answer[n_slow:], answer_norm=float(np.linalg.norm(answer)), beta=beta,
+    return WarmStart(  # with copies: the operator keeps its spectrum to itself
+        x0=vectors[:, :n_slow] @ answer[:n_slow], vectors=vectors[:, :n_slow].copy(), slow_rates=rates[:n_slow].copy(),
+        rates=rates[n_slow:].copy(), distance=answer[n_slow:], answer_norm=float(np.linalg.norm(answer)), beta=beta,
     )  # fmt: skip

@@ -47,10 +47,13 @@ def entry_scores(run, exact):
         {"n_reads": 3000, "device": tl.Device(beta=20.0, read_noise=0.2)},
         {"n_reads": 200, "read_spacing": 0.5, "n_chains": 64},
         {"duration": 500.0},
+        {"n_reads": 3000, "device": tl.Device(eps_sys=0.1, beta=20.0, read_noise=0.2)},
+        {"n_reads": 6000, "read_spacing": 0.5, "device": tl.Device(eps_sys=0.1)},
     ],
 )
 def test_lyapunov(options):
-    exact = kronecker_lyapunov(A, R)
+    gains = options.get("device", tl.Device()).read_gains(3)
+    exact = np.outer(gains, gains) * kronecker_lyapunov(A, R)
     assert_calibrated(entry_scores(lambda seed: lyapunov(A, R, rng=seed, **options), exact))
 
 

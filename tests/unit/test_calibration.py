@@ -1,9 +1,12 @@
 """The maximum-likelihood fit: a maximum with the curvature that it reports, or a reason why there is none."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.linalg
 
+from thermolinalg.errors import UnreliableStderr
 from thermolinalg.processes import OrnsteinUhlenbeck
 
 
@@ -66,5 +69,83 @@ def test_fit_refuses_what_no_process_explains():
         x.append(M @ x[-1] + kick)
     with pytest.raises(ValueError, match="diffusion that would explain the data has the eigenvalue -0"):
         OrnsteinUhlenbeck.fit(np.arange(501.0), x)
-    with pytest.raises(ValueError, match="covariance of the data is singular"):
-        OrnsteinUhlenbeck.fit(times, np.ones((200, 2)))
+    for xs, message in (
+        (np.ones((200, 2)), "component 0 of xs never changes"),
+        (np.column_stack((noise, 3.0 * noise)), "covariance of the data is singular: one component follows"),
+        (np.column_stack((noise, 3.0 * noise))[:, :1] * [0.0] + 1e9, "component 0 of xs never changes"),
+        (0.9 ** times[:, None], "the data show no noise"),
+        ((-1.0) ** times[:, None], "the data show no noise"),
+        (times[:, None], "the data show no noise"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            OrnsteinUhlenbeck.fit(times, xs)
+    with pytest.raises(ValueError, match="times must be at least two for fit, got one"):
+        OrnsteinUhlenbeck.fit([0.0], [[1.0]])
+
+
+def regression_residuals(xs):
+    """Residuals of the regression of each increment on the state before it and a constant, by least squares."""
+    X = np.column_stack((np.ones(len(xs) - 1), xs[:-1] - xs[0]))
+    e = np.diff(xs, axis=0)
+    return e - X @ np.linalg.lstsq(X, e, rcond=None)[0]
+
+
+@pytest.mark.parametrize("D", [2e-4, 2e-12, 2e-18, 2e-24])
+def test_fit_of_a_process_of_little_noise(D):
+    """The covariance over a step is that of the residuals of a regression, however small beside the increments."""
+    times = 0.1 * np.arange(400)
+    xs = OrnsteinUhlenbeck([[1.0, 0.3], [0.0, 2.0]], diffusion=D).sample(times, x0=[1.0, 1.0], rng=0)[0]
+    r = OrnsteinUhlenbeck.fit(times, xs)
+    residuals = regression_residuals(xs)
+    expected = residuals.T @ residuals / 399
+    rounding = 1e-13 * (1e-16 / np.sqrt(D)) / 1e-16  # of the states, in units of the noise
+    np.testing.assert_allclose(r.process.transition(0.1)[1], expected, rtol=1e-9 + rounding, atol=1e-9 * D)
+    gap = np.abs(r.process.drift - [[1.0, 0.3], [0.0, 2.0]]) / r.drift_stderr
+    assert (gap < 5).all()
+
+
+def test_fit_does_not_see_the_units_of_the_components():
+    times = 0.1 * np.arange(2000)
+    xs = OrnsteinUhlenbeck([[1.0, 0.4], [0.1, 1.5]], [3.0, -2.0]).sample(times, rng=3)[0]
+    units = np.array([1e12, 1e-11])
+    one, other = OrnsteinUhlenbeck.fit(times, xs), OrnsteinUhlenbeck.fit(times, xs * units)
+    ratio = np.divide.outer(units, units)
+    np.testing.assert_allclose(other.process.drift, one.process.drift * ratio, rtol=1e-9)
+    np.testing.assert_allclose(other.drift_stderr, one.drift_stderr * ratio, rtol=1e-7)
+    np.testing.assert_allclose(other.mean_stderr, one.mean_stderr * units, rtol=1e-7)
+    np.testing.assert_allclose(other.diffusion_stderr, one.diffusion_stderr * np.outer(units, units), rtol=1e-7)
+    assert other.log_prob == pytest.approx(one.log_prob - 1999 * np.log(units).sum(), rel=1e-12)
+
+
+def test_fit_takes_times_that_are_equal_but_for_rounding():
+    times = 1.7e9 + 0.1 * np.arange(3000)  # seconds since 1970: the last digit is 2e-7
+    exact = 0.1 * np.arange(3000)
+    xs = OrnsteinUhlenbeck([[1.0]]).sample(exact, rng=0)
+    for rounded in (times, times - times[0]):
+        r = OrnsteinUhlenbeck.fit(rounded, xs)
+        assert r.process.drift[0, 0] == pytest.approx(OrnsteinUhlenbeck.fit(exact, xs).process.drift[0, 0], rel=1e-8)
+    with pytest.raises(ValueError, match=r"equally spaced for fit, got steps from 0\.09 to 0\.11"):
+        OrnsteinUhlenbeck.fit(exact + 0.01 * (np.arange(3000) % 2), xs)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "n", "message"),
+    [(0.05, 100, "relaxation times of the slowest mode fitted"), (3.0, 500, "which 499 steps cannot tell from 0")],
+)
+def test_fit_warns_where_the_curvature_says_too_little(spacing, n, message):
+    """Over 100 seeds the errors of the mean (short data), or of drift and noise (coarse data), are far too small."""
+    truth, times = OrnsteinUhlenbeck([[1.0]], [2.0]), spacing * np.arange(n)
+    warned, scores = 0, []
+    for seed in range(100):
+        try:
+            with warnings.catch_warnings(record=True) as seen:
+                warnings.simplefilter("always")
+                r = OrnsteinUhlenbeck.fit(times, truth.sample(times, rng=seed))
+        except ValueError:
+            continue
+        warned += any(issubclass(each.category, UnreliableStderr) and message in str(each.message) for each in seen)
+        gap = r.process.center[0] - 2.0 if spacing < 1 else r.process.drift[0, 0] - 1.0
+        scores.append(gap / (r.mean_stderr[0] if spacing < 1 else r.drift_stderr[0, 0]))
+    assert np.sqrt(np.mean(np.square(scores))) > 1.2
+    assert warned > 0.85 * len(scores)
+    assert len(scores) > 50

@@ -177,6 +177,30 @@ def test_bounds_as_given():
     assert operator.products == 2  # the look at the symmetry
 
 
+@pytest.mark.parametrize(("bounds", "met"), [((1.0, 2.0), "20"), ((5.0, 30.0), "1"), ((2.0, 3.0), "1")])
+def test_bounds_that_do_not_hold_are_found_out_at_either_end(bounds, met):
+    operator = tl.Krylov(scipy.sparse.diags_array([1.0, 20.0]), bounds=bounds)
+    with pytest.raises(ValueError, match=rf"bounds .* do not hold: Lanczos met the Ritz value {met}$"):
+        operator.function(np.sqrt, [1.0, 1.0])
+    exact = tl.Krylov(scipy.sparse.diags_array([1.0, 20.0]), bounds=(1.0, 20.0))
+    np.testing.assert_allclose(exact.function(np.sqrt, [1.0, 1.0]), np.sqrt([1.0, 20.0]))
+
+
+@pytest.mark.parametrize("f", [lambda lam: np.full_like(lam, np.nan), lambda lam: lam * np.inf])
+def test_functions_that_are_not_finite_are_refused(f):
+    operator, held = tl.Krylov(scipy.sparse.diags_array([1.0, 2.0, 4.0])), tl.Diagonal([1.0, 2.0, 4.0])
+    for call in (operator.function, operator.quadratic_form, held.function, lambda f, _: held.trace(f)):
+        with pytest.raises(ValueError, match=r"f must be finite on the spectrum of A, got (nan|inf) at"):
+            call(f, np.ones(3))
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e-300, 1e170, 1e300])
+def test_vectors_whose_squares_are_out_of_range(unit):
+    operator = tl.Krylov(scipy.sparse.diags_array([1.0, 4.0, 9.0]))
+    np.testing.assert_allclose(operator.function(np.sqrt, unit * np.ones(3)), unit * np.array([1.0, 2.0, 3.0]))
+    assert operator.quadratic_form(np.sqrt, np.zeros(3)) == 0.0
+
+
 def test_not_converged_says_how_far_it_got(grid, rng):
     operator = tl.Krylov(grid, tol=1e-10, max_products=60)
     with pytest.raises(tl.NotConverged, match=r"Lanczos reached a change of .* after 60 products, not tol = 1e-10"):

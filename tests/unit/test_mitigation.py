@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import thermolinalg as tl
 
@@ -96,11 +97,18 @@ def test_time_is_shared_out_by_weight_and_every_member_is_loaded():
     assert r.cost.load == pytest.approx(4 * device.load_seconds(144, 12))
 
 
+def test_reads_are_shared_out_by_weight():
+    for n_reads, shares in ((64, (32, 16, 8, 4, 2, 2)), (16, (8, 4, 2, 1, 1, 1))):
+        r = tl.mitigate(tl.inv, A, members=6, n_reads=n_reads, device=tl.Device(matrix_bits=8), rng=0)
+        assert r.n_reads == sum(shares)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: tl.rounding_ensemble([[1.0, 2.0], [0.0, 1.0]], 4), "A must be symmetric"),
         (lambda: tl.rounding_ensemble(A, 1), "bits must be at least 2"),
+        (lambda: tl.rounding_ensemble(scipy.sparse.eye_array(3), 4), r"A is sparse, .* pass A.toarray\(\)"),
         (lambda: tl.rounding_ensemble(A, 4, members=0), "members must be at least 1"),
         (lambda: tl.rounding_ensemble(A, 4, members=51), "members must be at most 50"),
         (lambda: tl.rounding_ensemble(A, 4, method="dice"), "method must be one of 'digits', 'stochastic'"),
@@ -108,6 +116,10 @@ def test_time_is_shared_out_by_weight_and_every_member_is_loaded():
         (lambda: tl.mitigate(tl.inv, A, n_reads=10, device=tl.Device()), "device must have matrix_bits"),
         (lambda: tl.mitigate(tl.inv, A, rtol=0.1, device=tl.Device(matrix_bits=4)), "rtol and refine have no share"),
         (lambda: tl.expected_bias(A, INVERSE, 0.0), "step must be positive"),
+        (
+            lambda: tl.mitigate(tl.inv, A, members=6, n_reads=15, device=tl.Device(matrix_bits=8)),
+            "n_reads = 15 leaves no read for a member of weight 0.0312; use n_reads >= 16, or fewer members",
+        ),
     ],
 )
 def test_bad_input(call, message):
@@ -118,4 +130,4 @@ def test_bad_input(call, message):
 def test_an_indefinite_member_is_named():
     B = tl.problems.with_condition(12, 1e4, rng=0)
     with pytest.raises(tl.NotPositiveDefinite, match="member 0 of the rounding ensemble"):
-        tl.mitigate(tl.inv, B, n_reads=10, device=tl.Device(matrix_bits=4), rng=0)
+        tl.mitigate(tl.inv, B, n_reads=100, device=tl.Device(matrix_bits=4), rng=0)

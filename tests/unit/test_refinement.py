@@ -1,8 +1,11 @@
 """Iterative refinement and the device as a preconditioner, against solutions in extended precision."""
 
+import re
+
 import mpmath
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.sparse.linalg as sla
 
 import thermolinalg as tl
@@ -70,6 +73,84 @@ def test_stderr_is_that_of_the_last_correction():
     assert abs(np.std(z) - 1.0) < 4.0 / np.sqrt(2 * len(z))
 
 
+CASES = {
+    "one dimension": (np.array([[1.0]]), np.array([1.0]), 1e-4),
+    "one dimension, coarse": (np.array([[1.0]]), np.array([1.0]), 1e-1),
+    "three dimensions": (tl.problems.with_condition(3, 10.0, rng=0), np.ones(3), 1e-3),
+    "a slow mode that b hardly drives": (np.diag([1.0, 1e-4]), np.array([1.0, 1e-9]), 1e-3),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_lucky_round_ends_it(name):
+    """A correction that is small by luck is not an answer: the rms error over 200 seeds is at most rtol."""
+    A, b, rtol = CASES[name]
+    operator, truth = tl.Dense(A), exact_solution(A, b)
+    results = [tl.solve(operator, b, refine=True, rtol=rtol, rng=seed) for seed in range(200)]
+    assert np.sqrt(np.mean([relative_error(r.value, truth) ** 2 for r in results])) <= rtol
+    assert max(np.linalg.norm(r.stderr) / np.linalg.norm(r.value) for r in results) <= rtol
+
+
+@pytest.mark.parametrize("duration", [2.0, 3.0])
+def test_an_unlucky_round_does_not_end_it_either(duration):
+    """Rounds so short that a fifth of them make things worse still get there."""
+    operator = tl.Dense([[1.0]])
+    for seed in range(100):
+        assert tl.solve(operator, [1.0], refine=True, rtol=1e-3, duration=duration, rng=seed).value == pytest.approx(
+            1.0, abs=6e-3
+        )
+
+
+def test_products_alone_need_two_small_corrections():
+    A = scipy.sparse.diags_array([1.0, 3.0])
+    for seed in range(20):
+        r = tl.solve(A, np.ones(2), refine=True, rtol=1e-3, rng=seed)
+        assert max(each.correction for each in r.rounds[-2:]) <= 1e-3
+        assert relative_error(r.value, np.array([1.0, 1.0 / 3.0])) < 1e-3
+
+
+def test_at_the_rounding_floor_it_gives_up():
+    A = tl.problems.with_condition(50, 1e13, rng=0)
+    for seed in range(5):
+        with pytest.raises(tl.NotConverged, match="near 1e-16 times the condition number") as error:
+            tl.solve(A, np.ones(50), refine=True, rtol=1e-12, rng=seed)
+        assert int(re.search(r"after (\d+) rounds", str(error.value))[1]) < 50
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-170, 1e200, 1e300])
+def test_units_of_b_do_not_matter(unit):
+    A, b = kernel_matrix(6), np.column_stack((np.arange(1.0, 7.0), np.ones(6)))
+    one, other = (tl.solve(A, scale * b, refine=True, rtol=1e-6, rng=0) for scale in (1.0, unit))
+    np.testing.assert_allclose(other.value / unit, one.value, rtol=1e-5)
+    np.testing.assert_allclose(other.stderr / unit, one.stderr, rtol=0.05)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_a_short_burn_in_is_told_once_in_the_units_of_b(unit):
+    """What the first round leaves out: e^{-A t0} phi(A duration) A^-1 b, from discharged cells."""
+    A, b = np.diag([1.0, 0.25]), unit * np.array([2.0, 1.0])
+    with pytest.warns(tl.NotEquilibrated) as seen:
+        r = tl.solve(A, b, refine=True, rtol=1e-3, duration=40.0, burn_in=0.5, rng=0)
+    assert len(seen) == 1
+    assert len(r.rounds) > 1
+    lam = np.diag(A)
+    bias = np.linalg.norm(np.exp(-0.5 * lam) * (1.0 - np.exp(-40.0 * lam)) / (40.0 * lam) * b / lam)
+    told = re.search(r"biases what the first round adds by (\S+) \(standard error (\S+)\)", str(seen[0].message))
+    assert float(told[1]) == pytest.approx(bias, rel=0.01)
+    scale = np.linalg.norm(b) / np.sqrt(2.0)
+    assert float(told[2]) == pytest.approx(scale * np.sqrt(np.sum(2.0 / 40.0 / lam**2)), rel=0.2)
+    with pytest.raises(ValueError, match=r"burn_in \(or \"auto\"\) must be non-negative"):
+        tl.solve(A, b, refine=True, rtol=1e-3, burn_in=-1.0)
+
+
+def test_converters_that_saturate_are_named():
+    A, device = kernel_matrix(6), tl.Device(adc_bits=8, adc_range=1e-3)
+    with pytest.raises(tl.NotConverged, match=r"\d+ numbers saturated their converter; a wider adc_range helps"):
+        tl.solve(A, np.ones(6), refine=True, rtol=1e-6, device=device, rng=0)
+    with pytest.raises(tl.NotConverged, match="every voltage was read as 0"):
+        tl.solve(A, np.ones(6), refine=True, rtol=1e-6, device=tl.Device(adc_bits=8, adc_range=1e5), rng=0)
+
+
 def test_too_few_bits_stop_and_say_how_many_would_do():
     A, b = kernel_matrix(40), np.ones(40)
     failing = None
@@ -128,6 +209,7 @@ def test_same_seed_same_bits_and_a_history_in_print():
     [
         ({}, "refine=True needs rtol"),
         ({"rtol": 0.0}, "rtol must be positive"),
+        ({"rtol": 1e-3, "refine": "no"}, "refine must be True or False, got 'no'"),
         ({"rtol": 1e-3, "x0": np.ones(10)}, "x0 has no place in refinement"),
         ({"rtol": 1e-3, "read_spacing": 1.0}, "read_spacing goes with n_reads"),
         ({"rtol": 1e-3, "duration": 1.0, "n_reads": 3}, "exactly one of duration, n_reads"),
@@ -136,7 +218,7 @@ def test_same_seed_same_bits_and_a_history_in_print():
 )
 def test_bad_requests(options, message):
     with pytest.raises(ValueError, match=message):
-        tl.solve(kernel_matrix(10), np.ones(10), refine=True, rng=0, **options)
+        tl.solve(kernel_matrix(10), np.ones(10), rng=0, **({"refine": True} | options))
 
 
 def test_zero_right_hand_side_is_refused():

@@ -102,6 +102,6 @@ def test_every_result_of_the_primitives_reads_well():
     for result in (
         tl.solve(np.eye(2), np.ones(2), duration=5.0, device=tl.Device.tngd(voltage_unit=1e-3), rng=0),
         tl.inv(np.eye(2), n_reads=5, read_spacing=1.0, rng=0),
-        tl.time_average(np.arange(10.0), np.arange(10.0)),
+        tl.time_average(np.arange(400.0), np.sin(np.arange(400.0))),
     ):
         assert str(result).startswith("Estimate (")

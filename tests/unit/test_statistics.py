@@ -1,11 +1,16 @@
 """Standard errors of correlated reads, on series whose autocorrelation is known."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import thermolinalg as tl
+from thermolinalg.errors import UnreliableStderr
+
+few_reads = pytest.mark.filterwarnings("ignore::thermolinalg.errors.UnreliableStderr")
 
 
 def ar1(rng, rho, n, shape=()):
@@ -48,6 +53,7 @@ def test_a_constant_series_has_no_error():
     assert estimate.stderr == 0.0
 
 
+@few_reads
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=12))
 def test_autocorrelation_time_of_any_series_is_positive(xs):
     times = tl.autocorrelation_time(xs)
@@ -73,6 +79,68 @@ def test_error_bars_are_calibrated(method, rng):
     assert abs(z.std() - 1.0) < 0.15
 
 
+def scores(relaxations, chains, method="autocorrelation", seeds=200, spacing=0.2):
+    """z-scores of time averages over so many relaxation times, and the share of them that came with a warning."""
+    n, z, warned = int(relaxations / spacing), [], 0
+    for seed in range(seeds):
+        xs = ar1(np.random.default_rng(seed), np.exp(-spacing), n, (chains, 1)).transpose(1, 0, 2)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            r = tl.time_average(np.arange(n), xs, method=method)
+        warned += any(issubclass(each.category, UnreliableStderr) for each in seen)
+        z.append((r.value / r.stderr)[0])
+    return np.array(z), warned / seeds
+
+
+@pytest.mark.parametrize("spacing", [0.02, 0.2])
+@pytest.mark.parametrize("relaxations", [3.0, 10.0, 30.0])
+def test_a_short_record_is_called_too_short(relaxations, spacing):
+    z, warned = scores(relaxations, 1, seeds=60, spacing=spacing)
+    assert z.std() > 1.1  # the error bar is too small
+    assert warned > 0.95  # and nearly every record says that it may be
+    assert scores(400.0, 1, seeds=20)[1] == 0.0
+
+
+@pytest.mark.parametrize(("relaxations", "chains"), [(1.5, 40), (10.0, 8), (30.0, 8), (100.0, 1)])
+def test_chains_know_what_a_short_record_does_not(relaxations, chains):
+    z, _ = scores(relaxations, chains)
+    assert abs(z.mean()) < 0.28
+    assert abs(z.std(ddof=1) - 1.0) < 0.20
+
+
+def test_the_warning_points_at_the_caller(rng):
+    with pytest.warns(UnreliableStderr) as seen:
+        tl.time_average(np.arange(5.0), np.arange(5.0))
+    assert seen[0].filename == __file__
+    with pytest.warns(UnreliableStderr, match="the reads are worth"):
+        tl.time_average(np.arange(30.0) ** 1.1, rng.standard_normal(30), method="batch means", n_batches=5)
+
+
+def test_white_noise_does_not_hide_a_slow_quantity():
+    """Nine tenths of the variance white, the rest with a relaxation time of 50 reads, 400 times as long a record."""
+    z, n = [], 20_000
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        x = np.sqrt(0.1) * ar1(rng, np.exp(-1 / 50), n) + np.sqrt(0.9) * rng.standard_normal(n)
+        r = tl.time_average(np.arange(n), x)
+        z.append(r.value / r.stderr)
+    assert abs(np.std(z, ddof=1) - 1.0) < 4 / np.sqrt(200)
+
+
+@few_reads
+@pytest.mark.parametrize("method", ["autocorrelation", "batch means"])
+def test_units_do_not_matter(method, rng):
+    x, times = ar1(rng, 0.5, 300, (5, 2)).transpose(1, 0, 2), np.arange(300.0)
+    one = tl.time_average(times, x, method=method)
+    for unit in (1e200, 1e-200, 1e300, 1e-300):
+        other = tl.time_average(times, unit * x, method=method)
+        np.testing.assert_allclose(other.value, unit * one.value, rtol=1e-12)
+        np.testing.assert_allclose(other.stderr, unit * one.stderr, rtol=1e-12)
+        np.testing.assert_allclose(tl.autocorrelation_time(unit * x[0]), tl.autocorrelation_time(x[0]), rtol=1e-12)
+        np.testing.assert_allclose(tl.batch_means(unit * x[0]), unit * tl.batch_means(x[0]), rtol=1e-12)
+
+
+@few_reads
 def test_shapes(rng):
     times = np.arange(0.0, 40.0, 0.5)
     for shape, value_shape, chains in (((80,), (), 1), ((80, 3), (3,), 1), ((5, 80, 3), (3,), 5)):
@@ -87,11 +155,18 @@ def test_shapes(rng):
 
 
 def test_chains_are_averaged(rng):
-    xs, times = rng.standard_normal((4, 100, 2)), np.arange(100.0)
+    """Two chains of one mean are one record; of chains that differ, the scatter of their means is the error."""
+    xs, times = rng.standard_normal((2, 400, 2)), np.arange(400.0)
     together = tl.time_average(times, xs)
-    apart = [tl.time_average(times, chain) for chain in xs]
     np.testing.assert_allclose(together.value, xs.mean(axis=(0, 1)), atol=1e-14)
-    np.testing.assert_allclose(together.stderr, np.sqrt(sum(e.stderr**2 for e in apart)) / 4)
+    np.testing.assert_allclose(together.stderr, 1 / np.sqrt(800), rtol=0.35)
+    shifts = np.array([-3.0, 1.0, 0.5, 1.5, 2.0])
+    with pytest.warns(UnreliableStderr, match="the reads are worth"):
+        apart = tl.time_average(times, shifts[:, None, None] + 1e-3 * rng.standard_normal((5, 400, 1)))
+    assert apart.stderr[0] >= shifts.std(ddof=1) / np.sqrt(5) * 0.999
+    with pytest.warns(UnreliableStderr):
+        apart = tl.time_average(times, shifts[:2, None, None] + 1e-3 * rng.standard_normal((2, 400, 1)))
+    assert apart.stderr[0] > 1.0  # of two chains four apart
 
 
 def test_burn_in_leaves_out_the_first_reads(rng):
@@ -102,6 +177,7 @@ def test_burn_in_leaves_out_the_first_reads(rng):
     assert (estimate.n_reads, estimate.burn_in) == (80, 1.95)
 
 
+@few_reads
 def test_uneven_times_by_trapezoids(rng):
     """A straight line read at any times has its mid value as average."""
     times = np.sort(rng.uniform(0.0, 10.0, 200))
@@ -124,6 +200,7 @@ def test_uneven_and_even_times_agree_where_both_apply(rng):
     np.testing.assert_allclose(uneven.stderr, even.stderr, rtol=0.05)
 
 
+@few_reads
 def test_integers_and_lists_are_taken():
     estimate = tl.time_average([0, 1, 2, 3], [1, 2, 1, 2])
     assert estimate.value == 1.5
@@ -140,6 +217,9 @@ def test_integers_and_lists_are_taken():
         (lambda: tl.batch_means(np.ones(10), 1), "n_batches must be at least 2, got 1"),
         (lambda: tl.time_average([0.0, 1.0], np.ones(3)), r"or \(chains, n, d\) with n = 2, got \(3,\)"),
         (lambda: tl.time_average([0.0, 1.0], np.ones((2, 2, 2, 2))), "xs must have shape"),
+        (lambda: tl.time_average([0.0, 1.0], np.ones((0, 2, 3))), r"n = 2, got \(0, 2, 3\)"),
+        (lambda: tl.time_average([0.0, 1.0], np.ones((2, 0))), r"n = 2, got \(2, 0\)"),
+        (lambda: tl.autocorrelation_time(np.ones((5, 0))), r"got shape \(5, 0\)"),
         (lambda: tl.time_average([0.0, 0.0], np.ones(2)), "times must be at least two, and increase"),
         (lambda: tl.time_average([0.0], np.ones(1)), "times must be at least two"),
         (lambda: tl.time_average([0.0, 1.0, 5.0], np.ones(3)), "times must be equally spaced"),

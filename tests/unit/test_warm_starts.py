@@ -87,6 +87,16 @@ def test_solve_from_a_warm_start_needs_less_burn_in(rng):
     assert (np.abs(warm.value - np.linalg.solve(A, b)) < 5 * warm.stderr).all()
 
 
+def test_a_start_shares_no_memory_with_the_operator(rng):
+    operator = tl.Dense(problem(rng)[0])
+    rates, vectors = operator.rates.copy(), operator.eigenvectors.copy()
+    start = warm_start(operator, n_slow=2)
+    for array in (start.rates, start.slow_rates, start.vectors, start.distance):
+        array[...] = 7.0
+    np.testing.assert_array_equal(operator.rates, rates)
+    np.testing.assert_array_equal(operator.eigenvectors, vectors)
+
+
 def test_kinds_of_matrices_and_devices(rng):
     A, b = problem(rng)
     given = warm_start(A, b, n_slow=2, beta=3.0)
