@@ -102,7 +102,9 @@ def make_curvature(
     """
     if shape not in SHAPES:
         raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
-    outputs, given = model.outputs(theta, inputs), labels if kind == "empirical" else None
+    outputs, given = model.outputs(theta, inputs), None
+    if kind == "empirical":  # one class a prediction, also where each sample has but one
+        given = np.reshape(labels, outputs.shape[:2] if model.likelihood == "softmax" else outputs.shape)
     c = curvature.cotangents(kind, outputs, likelihood=model.likelihood, labels=given, rng=rng)
     if mask is not None:
         counted = np.asarray(mask, dtype=float)

@@ -130,6 +130,12 @@ def test_masked_labels_are_not_learned_from():
     assert log["loss"].iloc[-1] < log["loss"].iloc[0]
 
 
+def test_every_kind_of_curvature_trains():
+    for kind in ("exact", "ggn", "sampled", "empirical"):
+        log = train(run("TNGD", steps=2, curvature={"kind": kind, "shape": "low_rank"}), progress=False)
+        assert log["stopped"].isna().all(), kind
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
