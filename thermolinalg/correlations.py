@@ -15,11 +15,11 @@ from . import _check, planning
 from ._chains import run_chains
 from .device import READ_RANGE_SDS, Device
 from .errors import NoClosedLaw
+from .fading import MomentTransient, time_until
 from .inverse import wishart_factor
 from .linear_run import CHAINS_FOR_SCATTER
 from .moments import moment_variance
 from .paths import blocks, convert_reads
-from .planning import Transient
 from .processes import OrnsteinUhlenbeck
 from .results import Estimate
 from .transitions import geometric_sum, psd_factor, recurrence
@@ -34,7 +34,7 @@ class Correlator:
     Attributes
     ----------
     process : OrnsteinUhlenbeck
-        The device, with time in units of `spacing`.
+        The device as its cells are read (`programs.as_read`), with time in units of `spacing`.
     step : ((d, d) ndarray, (d, d) ndarray)
         Its transition over one spacing.
     spacing : float
@@ -118,21 +118,27 @@ class Correlator:
             moment_variance(self.process.drift, self.stationary, np.inf, self.lag, self.V, self.read_variance).sum()
         )
 
-    def transient(self) -> Transient:
+    def transient(self) -> MomentTransient:
         """How the start at x = 0 biases the average."""
         M, S = self.step[0], self.stationary
         missing = S if self.independent else geometric_sum(M, S, self.n_products) / self.n_products
 
+        def size(gap):
+            gap = gap if self.V is None else gap @ self.V
+            return float(np.linalg.norm(M @ gap if self.lag else gap))
+
         def bias(t0):
             memory = self.process.propagator(t0 / self.spacing)
-            gap = memory @ missing @ memory.T
-            gap = M @ gap if self.lag else gap
-            return float(np.linalg.norm(gap if self.V is None else gap @ self.V))
+            return size(memory @ missing @ memory.T)
 
         error = float(np.sqrt(self.variance().sum()))
-        rates = self.process.eigenvalues.real / self.spacing
-        scale = float(np.linalg.norm(self.answer()))
-        return Transient(bias, lambda t0: error, scale, 2.0 * rates.min(), 2.0 * rates.max())
+        rates = 2.0 * self.process.eigenvalues.real
+        least = 0.5 / rates.max()
+        return MomentTransient(
+            bias=bias, noise=lambda t0: error, scale=float(np.linalg.norm(self.answer())),
+            slowest=rates.min() / self.spacing, fastest=rates.max() / self.spacing,
+            until=lambda target: self.spacing * time_until(self.process, missing, size, target, least),
+        )  # fmt: skip
 
     def settled(self, burn_in, what: str) -> "Correlator":
         """The same with the burn-in that "auto", "stationary" or a number stands for."""
@@ -229,7 +235,9 @@ class Correlator:
         if not self.converted:
             return beta * np.sqrt(adc.error_variance(float(adc.range_of(C))))
         variance = np.diag(self.stationary) / beta + self.device.read_noise**2
-        gain, square = adc.response_to_noise(self._full_scale(), np.sqrt(variance))
+        still = variance == 0.0  # cells that no noise reaches are read as 0
+        gain, square = adc.response_to_noise(self._full_scale(), np.sqrt(np.where(still, 1.0, variance)))
+        gain, square = np.where(still, 1.0, gain), np.where(still, 0.0, square)
         bias = beta * (np.outer(gain, gain) - 1.0) * C
         if self.lag == 0:
             bias[np.diag_indices_from(bias)] = beta * (square - variance) - self.read_variance_of_rounding()
@@ -275,7 +283,8 @@ class Correlator:
             return states, 0
         full_scale = self._full_scale() if self.device.adc_bits is not None else None
         volts = np.sqrt(self.device.beta)
-        reads, clipped = convert_reads(rng, self.device, states / volts, full_scale)
+        even = replace(self.device, eps_sys=0.0)  # the process is that of the cells as they are read
+        reads, clipped = convert_reads(rng, even, states / volts, full_scale)
         return reads * volts, clipped
 
     def _pairs(self, rng, first, kick):
@@ -317,28 +326,3 @@ def _product_variance(x, y, yx, V) -> np.ndarray:
     if V is None:
         return np.outer(np.diag(y), np.diag(x)) + yx**2
     return np.outer(np.diag(y), np.einsum("aj,ab,bj->j", V, x, V)) + (yx @ V) ** 2
-
-
-def programmed(device: Device, matrix: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """A general matrix as the device holds it (rounding, then mismatch of every entry), and what saturated."""
-    if device.matrix_bits is None and device.mismatch == 0.0:
-        return matrix, 0
-    if np.array_equal(matrix, matrix.T):  # one programmed value for both entries of a pair
-        lower = np.tril_indices(len(matrix))
-        entries, clipped = device.matrix.round(matrix[lower], rng)
-        held = np.zeros_like(matrix)
-        held[lower] = entries * device.mismatch_factors(entries.size)
-        return held + np.tril(held, -1).T, clipped
-    entries, clipped = device.matrix.round(matrix, rng)
-    return entries * device.mismatch_factors(matrix.size).reshape(matrix.shape), clipped
-
-
-def programmed_noise(device: Device, noise: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """A noise covariance as the converters of the inputs set it."""
-    if device.dac_bits is None:
-        return noise, 0
-    lower = np.tril_indices(len(noise))
-    entries, clipped = device.dac.round(noise[lower], rng)
-    held = np.zeros_like(noise)
-    held[lower] = entries
-    return held + np.tril(held, -1).T, clipped

@@ -8,19 +8,17 @@ import numpy as np
 
 from . import _check, energetics, planning
 from .device import Device, device_of
+from .drives import FEW_PATHS, LARGEST_DISSIPATION, LARGEST_SHIFT, EulerDrive, ModeDrive, planned, trusted_duration
 from .errors import UnreliableWork
 from .krylov import Krylov
 from .modal import Modal
 from .operators import Dense, Diagonal, as_operator
-from .ramps import EulerRamp, ModeRamp, reversible_rates
+from .ramps import reversible_rates
 from .results import Cost
 
 PROTOCOLS = ("linear", "optimal")
 ESTIMATORS = ("jarzynski", "bar", "gaussian")
 STEPPINGS = ("auto", "exact", "euler")
-FEW_PATHS = 30  # fewer than so many effective paths make no average
-LARGEST_DISSIPATION = 1.0  # in units of 1/beta: beyond it e^{-w} is ruled by paths that are hardly ever drawn
-LARGEST_SHIFT = 0.12  # of the estimate, in its own standard errors, that the skewness of e^{-w} may cause
 MOST_PATHS = 0.8  # share of effective paths above which one odd path is not taken for a heavy tail
 
 
@@ -95,6 +93,8 @@ class WorkEstimate:
 
     def __str__(self) -> str:
         label = ", a bound: it uses the spectrum" if self.protocol == "optimal" else ""
+        biases = ("matrix_bits", "adc_bits", "mismatch", "read_noise", "eps_sys")
+        unaware = [name for name in biases if getattr(self.device, name)]
         return "\n".join(
             [
                 f"WorkEstimate: {self.value:.6g} +- {self.stderr:.2g} ({self.estimator})",
@@ -103,13 +103,18 @@ class WorkEstimate:
                 f"  dissipated {self.dissipated_work:.3g} +- {self.dissipated_stderr:.1g} / beta (slow limit "
                 f"{self.slow_limit:.3g}, least {self.bound:.3g}); {self.effective_paths:.0f} effective paths",
                 f"  device: {self.cost}",
+                *(
+                    [f"  the standard error does not cover what {', '.join(unaware)} of the device do"]
+                    if unaware
+                    else []
+                ),
             ]
         )
 
 
 def logdet(
-    A, A0=None, *, duration, n_paths=1000, protocol="linear", estimator="jarzynski", stepping="auto", n_steps=None,
-    beta=None, device=None, rng=None, workers=None,
+    A, A0=None, *, duration=None, n_paths=None, atol=None, protocol="linear", estimator="jarzynski", stepping="auto",
+    n_steps=None, beta=None, device=None, rng=None, workers=None,
 ) -> WorkEstimate:  # fmt: skip
     """``ln det A`` from the work of driving a thermal RC network from A0 to A.
 
@@ -119,7 +124,7 @@ def logdet(
     ramp dissipates, and the average is then ruled by paths that are hardly ever drawn.
 
     Like `solve` this *simulates* a machine: where A0 and A commute it uses the eigenvalues of A, whose product is the
-    answer.
+    answer. So does the plan of a duration or of a number of paths that is not given.
 
     Parameters
     ----------
@@ -129,20 +134,29 @@ def logdet(
         Reference, symmetric positive definite; a number stands for that multiple of the identity. Default
         ``(tr A / d) I``: programmed without knowledge of A but its trace, and of the same mean conductance. Its
         log-determinant is worked out digitally.
-    duration : float
-        Time of the ramp [RC].
-    n_paths : int
-        Paths, at least 2; "bar" takes as many in the reverse direction.
+    duration : float, optional
+        Time of the ramp [RC]. Default: the shortest, to within 9 %, at which the estimate can be trusted: a dissipation
+        of at most 1/2 ("bar": 1) in units of 1/beta, and for "jarzynski" an e^{-w} so little skewed, for "gaussian" a
+        third cumulant of the work so small, that they matter little beside the standard error. It follows from the
+        exact law of the work where A0 and A commute, else from that of slow ramps, which is on the safe side.
+    n_paths : int, optional
+        Paths, at least 2; "bar" takes as many in the reverse direction. Default 1000, or what `atol` asks for.
+    atol : float, optional
+        Root mean square error of ln det A to reach; it is the relative error of `det`. Plans n_paths, at least 1000; or
+        the duration, for given n_paths. Not together with both. Read noise and converters are not allowed for. Needs
+        A0 that commutes with A, and "jarzynski" or "bar".
     protocol : "linear" or "optimal"
         "linear" changes A in proportion to time: what a device can drive. "optimal" changes ``lambda^{-1/2}`` of every
         mode in proportion to time, which dissipates least in the limit of slow ramps. It takes the spectrum, hence
         the answer: a bound of what drives can achieve, no way to compute. Needs A0 that commutes with A.
     estimator : "jarzynski", "bar" or "gaussian"
         The exponential average of forward work; Bennett's acceptance ratio of forward and reverse work; mean less
-        half the variance of forward work, which is biased unless the work is normal (slow ramps).
+        half the variance of forward work, which is biased unless the work is normal (slow ramps). "bar" bears ramps
+        many times as fast as the others.
     stepping : "auto", "exact" or "euler"
         "exact": the modes, in which each step of the ramp relaxes by its exact law; for A0 that commutes with A.
-        "euler": products with the two matrices only. "auto" takes the first where it can.
+        "euler": products with the two matrices only, which takes five times as many steps or more. "auto" takes the
+        first where it can.
     n_steps : int, optional
         Steps of the ramp, which is piecewise constant in simulation: the matrix jumps (work), then x relaxes. The
         Jarzynski equality holds for any number. Default: half ("euler": a tenth) of the fastest relaxation time each.
@@ -150,7 +164,7 @@ def logdet(
         Inverse temperature of an ideal device; default 1. The estimate does not depend on it.
     device : Device, optional
         A device with its own beta; not together with beta. Its read noise and its converter act once on the work of
-        each path, and nothing is done about the bias that this brings.
+        each path, and nothing is done about the bias that this brings; `eps_sys` is the gain of the one meter of work.
     rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
         Passed to `numpy.random.default_rng`; None is fresh entropy.
     workers : int, optional
@@ -164,8 +178,8 @@ def logdet(
     Raises
     ------
     ValueError
-        Bad input, named with its value; "optimal" or "exact" where A0 and A do not commute; too few Euler steps to
-        be stable; beta = inf, which has no work to average.
+        Bad input, named with its value; "optimal", "exact" or atol where A0 and A do not commute; too few Euler steps
+        to be stable; a plan that would take minutes to simulate; beta = inf, which has no work to average.
     NotPositiveDefinite
         With the offending eigenvalue; of A, of A0, or of A as programmed.
 
@@ -174,7 +188,7 @@ def logdet(
     UnreliableWork
         Few paths rule the estimate: for "jarzynski" also whenever the dissipation may exceed 1/beta, or e^{-w} is so
         skewed that its average lies typically on one side of the truth (as when a fast ramp lowers an eigenvalue
-        to less than half). Says how much longer the ramp should be.
+        to less than half). Names a duration that would do.
 
     Notes
     -----
@@ -191,17 +205,15 @@ def logdet(
     --------
     >>> import numpy as np
     >>> A = np.array([[2.0, 1.0], [1.0, 2.0]])
-    >>> r = logdet(A, duration=20.0, rng=0)
+    >>> r = logdet(A, atol=0.01, rng=0)
     >>> bool(abs(r.value - np.log(3.0)) < 5 * r.stderr)
     True
     """
     _check.choice(protocol, "protocol", PROTOCOLS)
     _check.choice(estimator, "estimator", ESTIMATORS)
     _check.choice(stepping, "stepping", STEPPINGS)
-    duration, n_paths = _check.positive(duration, "duration"), _check.count(n_paths, "n_paths", least=2)
-    n_steps = None if n_steps is None else _check.count(n_steps, "n_steps")
+    duration, n_paths, n_steps, atol = _numbers(duration, n_paths, n_steps, atol)
     device = device_of(beta, device)
-    device.require_even_gains("logdet")
     if np.isinf(device.beta):
         raise ValueError("logdet averages the work of thermal noise, and a device with beta = inf has none")
     generator = _check.generator(rng)
@@ -210,7 +222,10 @@ def logdet(
     machine = device.program(target, None, generator)
     operator = machine.operator
     reference = _reference(A0, operator)
-    ramp = _ramp(operator, reference, duration, n_steps, protocol, stepping)
+    drive = _drive(operator, reference, n_steps, protocol, stepping, atol)
+    given = duration is not None
+    duration, n_paths = planned(drive, estimator, duration, n_paths, atol)
+    ramp = drive.ramp(duration)
     work, heat = ramp.walk(n_paths, generator, workers)
     reverse = ramp.reversed().walk(n_paths, generator, workers)[0] if estimator == "bar" else None
     clipped = machine.clipped
@@ -219,7 +234,7 @@ def logdet(
     free = _estimate(estimator, work, reverse)
     known = float(reference.trace(np.log))
     dissipated = free.dissipation(work)
-    _warn_if_unreliable(estimator, work, reverse, free, dissipated)
+    _warn_if_unreliable(estimator, work, reverse, free, dissipated, drive, given)
     low = min(reference.bounds[0], operator.bounds[0]) if estimator == "bar" else reference.bounds[0]
     burn_in = planning.independent_inverse_burn_in(low, n_paths)
     value = float(_check.finite_result(np.array(known + 2.0 * free.difference), "the log-determinant"))
@@ -258,7 +273,7 @@ def det(A, A0=None, **options) -> WorkEstimate:
     Examples
     --------
     >>> import numpy as np
-    >>> r = det(np.array([[2.0, 1.0], [1.0, 2.0]]), duration=20.0, rng=0)
+    >>> r = det(np.array([[2.0, 1.0], [1.0, 2.0]]), rng=0)
     >>> bool(abs(r.value - 3.0) < 5 * r.stderr)
     True
     """
@@ -285,26 +300,38 @@ def _reference(A0, operator: Modal) -> Modal:
     return reference
 
 
-def _ramp(operator, reference, duration, n_steps, protocol, stepping) -> ModeRamp | EulerRamp:
+def _numbers(duration, n_paths, n_steps, atol):
+    """The options that are numbers, checked; None where they are not given."""
+    if duration is not None and n_paths is not None and atol is not None:
+        raise ValueError("give at most two of duration, n_paths and atol: each follows from the other two")
+    return (
+        None if duration is None else _check.positive(duration, "duration"),
+        None if n_paths is None else _check.count(n_paths, "n_paths", least=2),
+        None if n_steps is None else _check.count(n_steps, "n_steps"),
+        None if atol is None else _check.positive(atol, "atol"),
+    )
+
+
+def _drive(operator, reference, n_steps, protocol, stepping, atol) -> ModeDrive | EulerDrive:
     rates = reversible_rates(reference, operator)
-    if rates is None and (protocol == "optimal" or stepping == "exact"):
-        asked = 'protocol="optimal"' if protocol == "optimal" else 'stepping="exact"'
-        raise ValueError(f"{asked} drives the modes of A, and A0 does not commute with A; take A0 = None or a number")
+    asked = {'protocol="optimal"': protocol == "optimal", 'stepping="exact"': stepping == "exact", "atol": atol}
+    for option in (option for option, given in asked.items() if given and rates is None):
+        raise ValueError(f"{option} needs the modes of A, and A0 does not commute with A; take A0 = None or a number")
     if protocol == "optimal" and stepping == "euler":
         raise ValueError('protocol="optimal" drives the modes of A; stepping="euler" has none')
     if rates is None or stepping == "euler":
-        return EulerRamp.planned(reference, operator, duration, n_steps)
-    return ModeRamp.planned(*rates, duration, n_steps, protocol)
+        return EulerDrive(reference, operator, n_steps)
+    return ModeDrive(*rates, n_steps, protocol)
 
 
 def _read(device: Device, work, reverse, generator):
     """Work as the machine reads it, in units of 1/beta, and how many values saturated."""
-    if device.read_noise == 0.0 and device.adc_bits is None:
+    if device.read_noise == 0.0 and device.adc_bits is None and device.eps_sys == 0.0:
         return work, reverse, 0
-    read, clipped = [], 0
+    gain, read, clipped = float(device.read_gains(1)[0]), [], 0
     for values in (work, reverse):
         if values is not None:
-            noisy = values / device.beta + device.read_noise * generator.standard_normal(values.shape)
+            noisy = gain * values / device.beta + device.read_noise * generator.standard_normal(values.shape)
             rounded, n = device.adc.round(noisy, generator)
             values, clipped = device.beta * rounded, clipped + n
         read.append(values)
@@ -317,37 +344,41 @@ def _estimate(estimator: str, work, reverse) -> energetics.FreeEnergy:
     return energetics.jarzynski(work) if estimator == "jarzynski" else energetics.gaussian(work)
 
 
-def _warn_if_unreliable(estimator, work, reverse, free, dissipated) -> None:
+def _warn_if_unreliable(estimator, work, reverse, free, dissipated, drive, given) -> None:
+    """Warn; higher moments of the work are judged where the duration was given: else they were forecast."""
     problem = {"jarzynski": _few_paths, "bar": _no_overlap, "gaussian": _not_normal}[estimator]
-    reason = problem(work, reverse, free, dissipated)
+    reason = problem(work, reverse, free, dissipated, given)
     if reason:
-        longer = max(2.0, 2.0 * dissipated[0] / LARGEST_DISSIPATION)
+        duration = trusted_duration(replace(drive, n_steps=None), estimator, work.size)
+        remedy = "a slower ramp" if duration is None else f"a duration of {duration:.3g} RC"
         warnings.warn(
             f"{reason} (dissipated work {dissipated[0]:.3g} / beta or more); the value may be biased and its standard "
-            f"error too small: take a duration {longer:.2g} times as long, more paths, or a reference closer to A"
+            f"error too small: take {remedy}, more paths, or a reference closer to A"
             + ("" if estimator == "bar" else ', or estimator="bar"'),
             UnreliableWork,
             stacklevel=3,
         )
 
 
-def _few_paths(work, reverse, free, dissipated) -> str | None:
+def _few_paths(work, reverse, free, dissipated, given) -> str | None:
     rule = f"{free.effective_paths:.3g} of {work.size} paths rule the Jarzynski average"
     if free.effective_paths < FEW_PATHS or dissipated[0] + 2.0 * dissipated[1] > LARGEST_DISSIPATION:
         return rule
-    shift = energetics.skewness_shift(work) if free.effective_paths < MOST_PATHS * work.size else 0.0
+    shift = energetics.skewness_shift(work) if given and free.effective_paths < MOST_PATHS * work.size else 0.0
     skewed = f"{rule}, so skewed that it is expected {shift:.2g} or more of its standard errors off"
     return skewed if shift > LARGEST_SHIFT else None
 
 
-def _no_overlap(work, reverse, free, dissipated) -> str | None:
+def _no_overlap(work, reverse, free, dissipated, given) -> str | None:
     overlap = energetics.overlap(work, reverse, free.difference)
     return f"only about {overlap:.2g} forward and reverse paths overlap" if overlap < FEW_PATHS else None
 
 
-def _not_normal(work, reverse, free, dissipated) -> str | None:
+def _not_normal(work, reverse, free, dissipated, given) -> str | None:
     third, error = energetics.third_cumulant(work)
-    if abs(third) / 6.0 <= max(free.stderr, error / 2.0):  # the latter is three standard errors of a sixth of it
+    if not given or abs(third) / 6.0 <= max(
+        free.stderr, error / 2.0
+    ):  # the latter is three standard errors of a sixth of it
         return None
     return f"the work is not normal: its third cumulant biases the Gaussian estimate by {third / 6.0:.2g}"
 

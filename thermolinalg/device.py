@@ -277,11 +277,6 @@ class Device:
             return np.ones(size)
         return 1.0 + self.eps_sys * np.random.default_rng((self.mismatch_seed, size, 1)).standard_normal(size)
 
-    def require_even_gains(self, what: str) -> None:
-        """Refuse a device whose cells are read with errors of their own, where nothing allows for them."""
-        if self.eps_sys:
-            raise ValueError(f"{what} does not simulate eps_sys; use a device with eps_sys=0")
-
     def _transfer_seconds(self, numbers: int, bits: int | None) -> float:
         link = 0.0 if self.bandwidth is None else numbers * (bits or IDEAL_WORD) / self.bandwidth
         return link if self.sample_rate is None else max(link, numbers / (self.n_converters * self.sample_rate))

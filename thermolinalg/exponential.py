@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from . import _check, planning, transitions
-from .correlations import Correlator, programmed, programmed_noise
+from . import _check, transitions
+from .correlations import Correlator
 from .device import device_of
 from .errors import NotPositiveDefinite
 from .linear_run import SIMULATORS
 from .processes import OrnsteinUhlenbeck
+from .programs import as_read, dense, planned_products, programmed, programmed_noise
 from .results import Estimate
 
 MARGIN = 0.25  # smallest eigenvalue of the symmetric part that an automatic alpha leaves
@@ -33,8 +34,8 @@ class ExponentialEstimate(Estimate):
 
 
 def expm(
-    A, *, n_reads=None, rtol=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None, device=None,
-    simulator="auto", n_chains=1, rng=None, workers=None,
+    A, *, n_reads=None, rtol=None, duration=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None,
+    device=None, simulator="auto", n_chains=1, rng=None, workers=None,
 ) -> ExponentialEstimate:  # fmt: skip
     """Exponential ``e^A`` of any real matrix from the lag autocovariance of a thermal network.
 
@@ -42,9 +43,9 @@ def expm(
 
     Parameters
     ----------
-    A : (d, d) array_like
+    A : (d, d) array_like, sparse array, LinearOperator or operator
         Any real matrix.
-    n_reads, rtol, read_spacing, alpha, burn_in, beta, device, simulator, n_chains, rng, workers
+    n_reads, rtol, duration, read_spacing, alpha, burn_in, beta, device, simulator, n_chains, rng, workers
         As for `negexpm`, with -A in the place of A.
 
     Returns
@@ -65,17 +66,17 @@ def expm(
     >>> bool(np.all(abs(r.value - exact) < 5 * r.stderr))
     True
     """
-    B = -transitions.square(A, "A")
+    B = -transitions.square(dense(A, "A"), "A")
     return _exponential(
-        B, "-A", None, n_reads=n_reads, rtol=rtol, read_spacing=read_spacing,
+        B, "-A", None, n_reads=n_reads, rtol=rtol, duration=duration, read_spacing=read_spacing,
         alpha=alpha, burn_in=burn_in, beta=beta, device=device, simulator=simulator,
         n_chains=n_chains, rng=rng, workers=workers,
     )  # fmt: skip
 
 
 def negexpm(
-    A, *, n_reads=None, rtol=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None, device=None,
-    simulator="auto", n_chains=1, rng=None, workers=None,
+    A, *, n_reads=None, rtol=None, duration=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None,
+    device=None, simulator="auto", n_chains=1, rng=None, workers=None,
 ) -> ExponentialEstimate:  # fmt: skip
     """Exponential ``e^-A`` of any real matrix from the lag autocovariance of a thermal network.
 
@@ -90,13 +91,15 @@ def negexpm(
 
     Parameters
     ----------
-    A : (d, d) array_like
+    A : (d, d) array_like, sparse array, LinearOperator or operator
         Any real matrix, symmetric or not.
     n_reads : int
         Products averaged. Give exactly one of n_reads and rtol.
     rtol : float
         Root mean square error to reach, relative to ``||e^-A||`` in the Frobenius norm (a little less where few
         reads do). Uses the exact answer: knowledge of the simulator.
+    duration : None
+        Refused: an integrator would need a delay line that holds x for the lag. Give n_reads.
     read_spacing : float or None
         Time s between reads [RC], the lag of the products; the drift is programmed accordingly, so the answer does
         not depend on it, and all times scale with it. None: the pairs of reads, 1 RC apart, are independent, each
@@ -159,17 +162,17 @@ def negexpm(
     >>> round(r.alpha, 6)
     0.75
     """
-    B = transitions.square(A, "A")
+    B = transitions.square(dense(A, "A"), "A")
     return _exponential(
-        B, "A", None, n_reads=n_reads, rtol=rtol, read_spacing=read_spacing,
+        B, "A", None, n_reads=n_reads, rtol=rtol, duration=duration, read_spacing=read_spacing,
         alpha=alpha, burn_in=burn_in, beta=beta, device=device, simulator=simulator,
         n_chains=n_chains, rng=rng, workers=workers,
     )  # fmt: skip
 
 
 def expm_action(
-    A, v, *, n_reads=None, rtol=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None, device=None,
-    simulator="auto", n_chains=1, rng=None, workers=None,
+    A, v, *, n_reads=None, rtol=None, duration=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None,
+    device=None, simulator="auto", n_chains=1, rng=None, workers=None,
 ) -> ExponentialEstimate:  # fmt: skip
     """``e^A v`` from the correlation of the later read with v^T times the earlier one.
 
@@ -177,11 +180,11 @@ def expm_action(
 
     Parameters
     ----------
-    A : (d, d) array_like
+    A : (d, d) array_like, sparse array, LinearOperator or operator
         Any real matrix.
     v : (d,) or (d, k) array_like
         Vectors, all served by the same reads.
-    n_reads, rtol, read_spacing, alpha, burn_in, beta, device, simulator, n_chains, rng, workers
+    n_reads, rtol, duration, read_spacing, alpha, burn_in, beta, device, simulator, n_chains, rng, workers
         As for `negexpm`, with -A in the place of A; rtol is relative to ``||e^A v||``.
 
     Returns
@@ -201,10 +204,10 @@ def expm_action(
     >>> bool(np.all(abs(r.value - [np.cos(1.0), -np.sin(1.0)]) < 5 * r.stderr))
     True
     """
-    B = -transitions.square(A, "A")
+    B = -transitions.square(dense(A, "A"), "A")
     V = _check.columns(v, "v", B.shape[0])
     r = _exponential(
-        B, "-A", V.reshape(V.shape[0], -1), n_reads=n_reads, rtol=rtol, read_spacing=read_spacing,
+        B, "-A", V.reshape(V.shape[0], -1), n_reads=n_reads, rtol=rtol, duration=duration, read_spacing=read_spacing,
         alpha=alpha, burn_in=burn_in, beta=beta, device=device, simulator=simulator,
         n_chains=n_chains, rng=rng, workers=workers,
     )  # fmt: skip
@@ -215,14 +218,33 @@ def expm_action(
 
 
 def _exponential(
-    B, name, V, *, n_reads, rtol, read_spacing, alpha, burn_in, beta, device, simulator, n_chains, rng, workers
+    B,
+    name,
+    V,
+    *,
+    n_reads,
+    rtol,
+    duration,
+    read_spacing,
+    alpha,
+    burn_in,
+    beta,
+    device,
+    simulator,
+    n_chains,
+    rng,
+    workers,
 ) -> ExponentialEstimate:
     """e^-B, or e^-B V, with the options of the public functions."""
     _check.choice(simulator, "simulator", SIMULATORS)
     device = device_of(beta, device)
-    device.require_even_gains("a matrix exponential")
     if np.isinf(device.beta):
         raise ValueError("exponentials are read from thermal noise, and a device with beta = inf has none")
+    if duration is not None:
+        raise ValueError(
+            "duration is not for exponentials: they are averages of products of reads read_spacing apart, which an "
+            "integrator could form with a delay line only; give n_reads, the averaging time over read_spacing, or rtol"
+        )
     _check.exactly_one(n_reads=n_reads, rtol=rtol)
     n_products = 1 if n_reads is None else _check.count(n_reads, "n_reads")
     spacing = 1.0 if read_spacing is None else _check.positive(read_spacing, "read_spacing")
@@ -232,13 +254,16 @@ def _exponential(
     drift = B + alpha * np.eye(B.shape[0])
     held, clipped = programmed(device, drift, generator)
     noise, saturated = programmed_noise(device, drift + drift.T, generator)
+    held, noise = as_read(device, held, noise)
     process = OrnsteinUhlenbeck(held, diffusion=noise)
     correlator = Correlator(
         process=process, step=process.transition(1.0), spacing=spacing, lag=1, n_products=n_products,
         independent=read_spacing is None, device=device, n_chains=n_chains, V=V,
     )  # fmt: skip
     if rtol is not None:
-        correlator = replace(correlator, n_products=_planned(_check.positive(rtol, "rtol"), correlator, drift))
+        exact = scipy.linalg.expm(-drift) if V is None else scipy.linalg.expm(-drift) @ V
+        n_products = planned_products(_check.positive(rtol, "rtol"), correlator, exact, "the exponential")
+        correlator = replace(correlator, n_products=n_products)
     correlator = correlator.settled(burn_in, "the exponential")
     return correlator.estimate(
         simulator, generator, workers, {"matrix": clipped, "dac": saturated}, kind=ExponentialEstimate,
@@ -262,12 +287,3 @@ def _shift(B, alpha, name) -> float:
             float(smallest),
         )
     return alpha
-
-
-def _planned(rtol, correlator: Correlator, drift) -> int:
-    """Products that reach rtol."""
-    exact = scipy.linalg.expm(-drift)
-    exact = exact if correlator.V is None else exact @ correlator.V
-    floor = float(np.linalg.norm(correlator.answer() - exact))
-    budget = planning.noise_budget(rtol, float(np.linalg.norm(exact)), floor, correlator.device.beta, "the exponential")
-    return max(1, int(np.ceil(correlator.mean_square_of_one() / (budget * correlator.n_chains))))

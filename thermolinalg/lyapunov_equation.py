@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import _check, planning, transitions
-from .correlations import Correlator, programmed, programmed_noise
+from . import _check, transitions
+from .correlations import Correlator
 from .device import Device, device_of
 from .inverse import DENSE_READS
 from .linear_run import SIMULATORS, Request
 from .processes import OrnsteinUhlenbeck
+from .programs import as_read, dense, planned_products, programmed, programmed_noise, require_few
 from .results import Estimate
 
 
@@ -25,12 +26,16 @@ def lyapunov(
     any beta; beta matters beside read noise and converters. ``lyapunov(A, 2 I)`` is `inv` of a symmetric A. The
     variance that read noise and rounding of the reads add to the diagonal is known to the host, which subtracts it.
 
+    A systematic error of the read-out (`eps_sys` of a device) multiplies entry (i, j) by the gains of cells i and j.
+    There is no refinement as in `solve`: the residual R - A S - S A^T is not semidefinite, hence no noise has it for
+    its covariance; its positive and its negative part would take a run each, which is left to the caller.
+
     This *simulates* a machine: the law of the reads is worked out digitally.
 
     Parameters
     ----------
-    A : (d, d) array_like
-        Drift: all eigenvalues with positive real part, in units of the reference conductance.
+    A : (d, d) array_like, sparse array, LinearOperator or operator
+        Drift: all eigenvalues with positive real part, in units of the reference conductance. Made dense.
     R : float, (d,) or (d, d) array_like
         Noise covariance, symmetric positive semidefinite, singular or not: a multiple of the identity, a diagonal or
         a matrix.
@@ -96,19 +101,19 @@ def lyapunov(
     """
     _check.choice(simulator, "simulator", SIMULATORS)
     device = device_of(beta, device)
-    device.require_even_gains("lyapunov")
     if np.isinf(device.beta):
         raise ValueError("lyapunov reads the covariance of thermal noise, and a device with beta = inf has none")
-    A, _ = transitions.stable(A, "A")
-    R = transitions.semidefinite(R, "R", A.shape[0])
+    A, _ = transitions.stable(dense(A, "A"), "A")
+    R = transitions.semidefinite(dense(R, "R"), "R", A.shape[0])
     n_chains = _check.count(n_chains, "n_chains")
     request = Request.of(duration, n_reads, read_spacing, rtol)
     generator = _check.generator(rng)
 
     (held, clipped), (noise, saturated) = programmed(device, A, generator), programmed_noise(device, R, generator)
-    correlator = _correlator(request, held, noise, device, n_chains)
+    correlator = _correlator(request, *as_read(device, held, noise), device, n_chains)
     if request.rtol is not None:
-        correlator = replace(correlator, n_products=_planned(request.rtol, correlator, A, R))
+        exact = transitions.stationary_covariance(A, R)
+        correlator = replace(correlator, n_products=planned_products(request.rtol, correlator, exact, "S"))
     correlator = correlator.settled(burn_in, "S")
     return correlator.estimate(simulator, generator, workers, {"matrix": clipped, "dac": saturated})
 
@@ -117,7 +122,9 @@ def _correlator(request: Request, A, R, device: Device, n_chains: int) -> Correl
     """The reads that were asked for; one of them where the number is still to be planned."""
     n, spacing = request.n_reads or 1, request.read_spacing or 1.0
     if request.duration is not None:
-        n = int(np.ceil(request.duration * np.linalg.norm(A, 2) / DENSE_READS))
+        reads = np.ceil(request.duration * np.linalg.norm(A, 2) / DENSE_READS)
+        require_few(reads, f"duration = {request.duration:.3g} RC")
+        n = int(reads)
         spacing = request.duration / n
     process = OrnsteinUhlenbeck(spacing * A, diffusion=spacing * R)
     return Correlator(
@@ -125,11 +132,3 @@ def _correlator(request: Request, A, R, device: Device, n_chains: int) -> Correl
         independent=request.duration is None and request.read_spacing is None, device=device,
         converted=request.duration is None, n_chains=n_chains,
     )  # fmt: skip
-
-
-def _planned(rtol, correlator: Correlator, A, R) -> int:
-    """Products that reach rtol."""
-    exact = transitions.stationary_covariance(A, R)
-    floor = float(np.linalg.norm(correlator.answer() - exact))
-    budget = planning.noise_budget(rtol, float(np.linalg.norm(exact)), floor, correlator.device.beta, "S")
-    return max(1, int(np.ceil(correlator.mean_square_of_one() / (budget * correlator.n_chains))))

@@ -12,6 +12,7 @@ import scipy.linalg
 
 from ._chains import run_chains
 from .kernels import work as kernels
+from .kernels.work_law import log_mean_exponential
 from .laws import rise
 from .modal import Modal
 from .operators import Dense, Diagonal
@@ -61,12 +62,16 @@ class ModeRamp:
     @classmethod
     def planned(cls, first, last, duration, n_steps, protocol) -> "ModeRamp":
         """The ramp between eigenvalues (d,), by default in steps of half the fastest relaxation time."""
-        fastest = max(first.max(), last.max())
-        n_steps = n_steps or int(np.ceil(duration * fastest / EXACT_STEP))
+        n_steps = n_steps or cls.default_steps(first, last, duration)
         s = _midpoints(n_steps)[:, None]
         if protocol == "linear":
             return cls(first + s * (last - first), duration, protocol)
         return cls(((1.0 - s) / np.sqrt(first) + s / np.sqrt(last)) ** -2.0, duration, protocol)
+
+    @staticmethod
+    def default_steps(first, last, duration) -> int:
+        """Steps of half the fastest relaxation time."""
+        return int(np.ceil(duration * max(first.max(), last.max()) / EXACT_STEP))
 
     def reversed(self) -> "ModeRamp":
         """The same ramp backwards."""
@@ -104,6 +109,11 @@ class ModeRamp:
             kernels.ramp_steps(self.rates[start : end + 1], decay[start:end], kick[start:end], noise, x, work, heat)
         return work, heat, x
 
+    def log_mean_exponentials(self, factors) -> np.ndarray:
+        """``ln <e^{-c w}>`` over the paths, exactly, for each real or complex c; infinite where there is no mean."""
+        rates, step = np.ascontiguousarray(self.rates.T), self.duration / self.n_steps
+        return np.array([log_mean_exponential(rates, step, c) for c in np.asarray(factors).tolist()])
+
     def slow_limit(self) -> float:
         """Dissipation, from (1/4) int lambda'^2 / lambda^3 dt of each mode."""
         if self.protocol == "optimal":
@@ -134,12 +144,16 @@ class EulerRamp:
     @classmethod
     def planned(cls, first, last, duration, n_steps) -> "EulerRamp":
         """The ramp, by default in steps of a tenth of the fastest relaxation time."""
-        fastest = max(first.bounds[1], last.bounds[1])
-        least = int(np.floor(0.5 * duration * fastest)) + 1
-        n_steps = n_steps or int(np.ceil(duration * fastest / EULER_STEP))
+        least = int(np.floor(0.5 * duration * max(first.bounds[1], last.bounds[1]))) + 1
+        n_steps = n_steps or cls.default_steps(first, last, duration)
         if n_steps < least:
             raise ValueError(f"n_steps must be at least {least} for stable Euler steps, got {n_steps}")
         return cls(first, last, duration, n_steps)
+
+    @staticmethod
+    def default_steps(first, last, duration) -> int:
+        """Steps of a tenth of the fastest relaxation time."""
+        return int(np.ceil(duration * max(first.bounds[1], last.bounds[1]) / EULER_STEP))
 
     def reversed(self) -> "EulerRamp":
         """The same ramp backwards."""
@@ -180,8 +194,8 @@ class EulerRamp:
         nodes, weights = np.polynomial.legendre.leggauss(SLOW_NODES)
         for s, weight in zip(0.5 * (nodes + 1.0), 0.5 * weights, strict=True):
             rates, V = scipy.linalg.eigh(first + s * change)
-            seen = V.T @ change @ V
-            total += weight * 0.5 * np.sum(seen**2 / (np.outer(rates, rates) * np.add.outer(rates, rates)))
+            seen = V.T @ change @ V / np.sqrt(np.outer(rates, rates))
+            total += weight * 0.5 * np.sum(seen**2 / np.add.outer(rates, rates))
         return float(total / self.duration)
 
     def bound(self) -> float:

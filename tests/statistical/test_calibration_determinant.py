@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from thermolinalg import problems
 from thermolinalg.determinant import UnreliableWork, logdet
 
 
@@ -127,3 +128,36 @@ def test_work_distributions_cross_at_the_free_energy_difference():
     (slope, crossing), covariance = np.polyfit(centres, ratio, 1, w=weight, cov="unscaled")
     assert abs(slope - 1.0) < 4 * np.sqrt(covariance[0, 0]) < 0.2
     assert abs(crossing) < 4 * np.sqrt(covariance[1, 1]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("estimator", "options"),
+    [
+        ("jarzynski", {"atol": 0.008}),
+        ("jarzynski", {"atol": 0.012, "n_paths": 400}),
+        ("bar", {"atol": 0.03}),
+        ("bar", {"atol": 0.05, "n_paths": 400}),
+    ],
+)
+def test_the_error_that_is_asked_for_is_hit(estimator, options):
+    """Root mean square over 200 seeds, where the paths or the duration follow from it."""
+    z, results = z_scores(TRUTH, A, estimator=estimator, **options)
+    assert_calibrated(z)
+    errors = np.array([r.value - TRUTH for r in results])
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(options["atol"], rel=0.2)
+
+
+@pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
+def test_default_settings_are_calibrated_and_never_warn(estimator):
+    """No duration is given; a warning would be an error."""
+    z, results = z_scores(TRUTH, A, estimator=estimator)
+    assert_calibrated(z)
+    assert max(r.dissipated_work for r in results) < 1.0 + 0.2 * (estimator == "bar")
+
+
+def test_an_ordinary_larger_problem_does_not_warn():
+    matrix = problems.wishart(50, rng=1)
+    r = logdet(matrix, estimator="bar", rng=0)
+    assert abs(r.value - np.linalg.slogdet(matrix)[1]) < 5 * r.stderr
+    r = logdet(matrix, n_steps=400, rng=0)
+    assert abs(r.value - np.linalg.slogdet(matrix)[1]) < 5 * r.stderr < 0.5

@@ -1,5 +1,6 @@
 """`logdet` and `det`: references, protocols, labels, costs and refusals; calibration is in tests/statistical."""
 
+import re
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import scipy.integrate
 import scipy.linalg
 import scipy.sparse
 
+from thermolinalg import drives
 from thermolinalg.determinant import UnreliableWork, det, logdet
 from thermolinalg.device import Device
 from thermolinalg.errors import NotPositiveDefinite
@@ -177,9 +179,10 @@ def test_optimal_is_labelled_and_dissipates_less():
 # Warnings, cost, device ------------------------------------------------------------------------------------------
 
 
-def test_warns_where_the_average_is_dominated_by_few_paths():
+def test_warns_where_the_average_is_dominated_by_few_paths(monkeypatch):
+    monkeypatch.setattr(drives, "MOST_DRAWS", 10**6)  # no long search for a duration to name
     many = np.diag(np.repeat([0.3, 3.0], 6))
-    with pytest.warns(UnreliableWork, match=r"of 300 paths rule the Jarzynski average .* times as long"):
+    with pytest.warns(UnreliableWork, match=r"of 300 paths rule the Jarzynski average .*: take a"):
         logdet(many, duration=0.5, n_paths=300, n_steps=5, rng=9)
     with pytest.warns(UnreliableWork, match="forward and reverse paths overlap"):
         logdet(np.diag(np.repeat([0.01, 3.0], 20)), duration=0.1, n_paths=300, n_steps=2, estimator="bar", rng=9)
@@ -188,6 +191,75 @@ def test_warns_where_the_average_is_dominated_by_few_paths():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         logdet(many, duration=300.0, n_paths=300, n_steps=100, rng=9)
+
+
+@pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
+def test_default_settings_serve_an_ordinary_problem(estimator):
+    """No duration is given, and no warning comes: it would be an error."""
+    r = logdet(A3, estimator=estimator, rng=12)
+    assert abs(r.value - np.linalg.slogdet(A3)[1]) < 5 * r.stderr
+    assert r.stderr < 0.1
+    assert r.n_paths == 1000
+    assert r.dissipated_work < 1.2
+
+
+def test_default_settings_serve_a_reference_with_other_modes():
+    r = logdet(A3, OTHER, n_paths=200, rng=13)
+    assert abs(r.value - np.linalg.slogdet(A3)[1]) < 5 * r.stderr
+    assert r.stepping == "euler"
+
+
+@pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
+def test_the_duration_that_a_warning_names_is_enough(estimator):
+    hard = {"jarzynski": (np.repeat([0.5, 1.5], 20), 300), "bar": (np.repeat([0.5, 1.5], 50), 60)}
+    rates, n_paths = hard.get(estimator, ([0.1], 300))
+    with pytest.warns(UnreliableWork) as caught:
+        logdet(np.diag(rates), 1.0, duration=0.02, n_paths=n_paths, estimator=estimator, rng=14)
+    named = float(re.search(r"a duration of (\S+) RC", str(caught[0].message)).group(1))
+    r = logdet(np.diag(rates), 1.0, duration=named, n_paths=n_paths, estimator=estimator, rng=15)
+    assert r.dissipated_work - 3 * r.dissipated_stderr < 1.0
+    assert r.slow_limit > 0.0
+
+
+def test_a_ramp_that_takes_too_long_to_simulate_is_not_planned(monkeypatch):
+    monkeypatch.setattr(drives, "MOST_DRAWS", 10**6)
+    hard = np.diag([1e-3, 1.0])
+    with pytest.raises(ValueError, match=r'slow enough to be trusted .* estimator="bar", which bears'):
+        logdet(hard)
+    with pytest.raises(ValueError, match="can be simulated; give a duration, more paths, or a reference"):
+        logdet(hard, estimator="bar")
+    with pytest.warns(UnreliableWork, match="take a slower ramp, more paths"):
+        logdet(hard, duration=1.0, n_paths=100, rng=16)
+
+
+def test_error_that_is_asked_for_plans_paths_or_the_duration():
+    fine = logdet(A3, atol=0.004, rng=17)
+    assert fine.n_paths > 1000
+    assert fine.stderr == pytest.approx(0.004, rel=0.15)
+    given = logdet(A3, atol=0.01, duration=40.0, rng=17)
+    assert given.duration == 40.0
+    assert given.stderr < 0.0115
+    few = logdet(A3, atol=0.02, n_paths=200, rng=17)
+    assert few.n_paths == 200
+    assert few.stderr == pytest.approx(0.02, rel=0.25)
+    both = logdet(A3, atol=0.004, estimator="bar", rng=17)
+    assert both.stderr < 0.0046
+
+
+def test_a_multiple_of_the_identity_is_no_work():
+    for estimator in ("jarzynski", "bar", "gaussian"):
+        r = logdet(0.1 * np.eye(3), estimator=estimator, rng=0)
+        assert r.value == pytest.approx(3 * np.log(0.1), rel=1e-14)
+        assert abs(r.work).max() < 1e-14
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8, 1e-140, 1e140])
+def test_scale_of_the_matrix_only_shifts_the_answer(scale):
+    for options in ({}, {"stepping": "euler", "n_paths": 100}):
+        plain, scaled = (logdet(c * A3, rng=18, **options) for c in (1.0, scale))
+        assert scaled.value - 3 * np.log(scale) == pytest.approx(plain.value, abs=1e-6 + 3 * plain.stderr)
+        assert scaled.duration * scale == pytest.approx(plain.duration)
+        assert scaled.slow_limit == pytest.approx(plain.slow_limit)
 
 
 def test_cost_counts_every_path_and_both_matrices():
@@ -219,6 +291,13 @@ def test_device_rounds_the_matrix_and_the_work():
     ("arguments", "options", "message"),
     [
         ((A3,), {"duration": 0.0}, "duration must be positive"),
+        ((A3,), {"atol": 0.1}, "at most two of duration, n_paths and atol"),
+        ((A3,), {"atol": 0.0, "n_paths": None}, "atol must be positive"),
+        ((A3, OTHER), {"atol": 0.1, "n_paths": None}, "atol needs the modes of A"),
+        ((A3,), {"atol": 0.1, "n_paths": None, "estimator": "gaussian"}, 'estimator="gaussian" has a bias'),
+        ((A3,), {"duration": None, "n_paths": 20}, "n_paths must be at least 60 where no duration"),
+        ((A3,), {"atol": 1e-6, "n_paths": None}, "more than can be simulated"),
+        ((np.diag([0.1, 1.0]),), {"duration": None, "n_steps": 2}, "in 2 steps slow enough"),
         ((A3,), {"duration": np.inf}, "duration must be positive"),
         ((A3,), {"n_paths": 1}, "n_paths must be at least 2"),
         ((A3,), {"n_steps": 0}, "n_steps must be at least 1"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import thermolinalg as tl
 
@@ -64,13 +65,48 @@ def test_refinement_removes_it():
 
 
 @pytest.mark.parametrize(
-    "call",
+    "options",
     [
-        lambda: tl.lyapunov(A, np.eye(6), n_reads=10, device=DEVICE),
-        lambda: tl.expm(A, n_reads=10, device=DEVICE),
-        lambda: tl.logdet(A, duration=10.0, n_paths=10, device=DEVICE),
+        {"n_reads": 10**6},
+        {"n_reads": 5000, "read_spacing": 2.0},
+        {"duration": 5000.0},
+        {"n_reads": 5000, "device": tl.Device(eps_sys=0.02, read_noise=0.1)},
+        {"n_reads": 5000, "read_spacing": 2.0, "device": tl.Device(eps_sys=0.02, adc_bits=9)},
     ],
 )
-def test_primitives_that_do_not_know_it_refuse_it(call):
-    with pytest.raises(ValueError, match="does not simulate eps_sys"):
-        call()
+def test_lyapunov_tends_to_the_answer_times_both_gains(options):
+    drift, noise = A + np.triu(A, 1) - np.tril(A, -1), np.diag([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])
+    identity = np.eye(6)
+    exact = np.linalg.solve(np.kron(drift, identity) + np.kron(identity, drift), noise.ravel()).reshape(6, 6)
+    r = tl.lyapunov(drift, noise, rng=0, **({"device": DEVICE} | options))
+    assert np.all(np.abs(r.value - np.outer(GAINS, GAINS) * exact) < 5 * r.stderr)
+
+
+@pytest.mark.parametrize("options", [{"read_spacing": None, "n_reads": 10**6}, {"n_reads": 5000}])
+def test_exponentials_tend_to_the_answer_times_both_gains(options):
+    exact = scipy.linalg.expm(-A)
+    r = tl.negexpm(A, rng=0, device=DEVICE, **options)
+    assert np.all(np.abs(r.value - np.outer(GAINS, GAINS) * exact) < 5 * r.stderr)
+    r = tl.expm_action(-A, B, rng=0, device=DEVICE, **options)
+    assert np.all(np.abs(r.value - GAINS * (exact @ (GAINS * B))) < 5 * r.stderr)
+
+
+def test_floor_of_the_gains_is_known_to_lyapunov_and_exponentials():
+    for run in (
+        lambda: tl.lyapunov(A, 2.0, rtol=0.003, device=DEVICE),
+        lambda: tl.negexpm(A, rtol=0.003, device=DEVICE),
+    ):
+        with pytest.raises(tl.QuantizationFloor, match="eps_sys alone leave"):
+            run()
+
+
+def test_work_is_read_with_one_gain():
+    plain, off = (
+        tl.logdet(A, duration=50.0, n_paths=100, device=device, estimator="bar", rng=0)
+        for device in (None, tl.Device(eps_sys=0.02))
+    )
+    gain = tl.Device(eps_sys=0.02).read_gains(1)[0]
+    np.testing.assert_allclose(off.work, gain * plain.work, rtol=1e-12)
+    np.testing.assert_allclose(off.reverse_work, gain * plain.reverse_work, rtol=1e-12)
+    assert "does not cover what eps_sys" in str(off)
+    assert "does not cover" not in str(plain)
