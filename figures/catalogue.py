@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PAPERS = ("aifer2024", "duffield2025", "donatella2024", "you2026")  # drawing modules, in the order of the gallery
+PAPERS = ("aifer2024", "duffield2025", "donatella2024", "donatella2025", "you2026")  # in the order of the gallery
 
 
 @dataclass(frozen=True, kw_only=True)
