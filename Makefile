@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 TESTS := tests/unit tests/statistical tests/papers tests/peers
+# the tests that reach compiled kernels, run once more with checked array bounds
+KERNEL_TESTS := $(foreach name,kernels paths dynamics underdamped nonlinear determinant drives energetics inverse,tests/unit/test_$(name).py)
 BIN := $(VENV)/bin
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -16,7 +18,7 @@ test: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='README.md' --ignore=thermolinalg/adapters README.md thermolinalg analysis $(TESTS)
 	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q tests/unit
 	$(BIN)/python -m coverage report --fail-under=95
-	$(ONE_THREAD) NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/unit
+	$(ONE_THREAD) NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q $(KERNEL_TESTS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
