@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from paper_repro.claims import verdicts, z_of
+
 from .settings import GPU_RATIO
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
@@ -37,31 +39,8 @@ def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
     tasks = dict(list(table.groupby("task", sort=False))) if "task" in table else {"": table}
     rows = []
     for task, part in tasks.items():
-        for claim, entry in EXPECTED[name].items():
-            ours = float(NUMBERS[name][claim](part))
-            holds, rule = judged(entry, ours)
-            rows.append(
-                {"claim": claim, "statement": entry["claim"], "source": entry["source"], "task": task, "ours": ours}
-                | {"rule": rule, "holds": holds}
-            )
+        rows += verdicts(EXPECTED[name], NUMBERS[name], part, task=task)
     return pd.DataFrame(rows)
-
-
-def judged(entry: dict, ours: float) -> tuple[bool, str]:
-    """Whether a number obeys the rule of an entry, and the rule in words."""
-    measure = entry["measure"]
-    if "at_least" in entry:
-        return ours >= entry["at_least"], f"{measure} >= {entry['at_least']:g}"
-    if "at_most" in entry:
-        return ours <= entry["at_most"], f"{measure} <= {entry['at_most']:g}"
-    value, room = entry["value"], entry.get("atol", 0.0) + entry.get("rtol", 0.0) * abs(entry["value"])
-    return abs(ours - value) <= room, f"{measure} = {value:g} +- {room:.2g}"
-
-
-def z_of(better: pd.Series, worse: pd.Series) -> float:
-    """Mean of worse - better over its standard error, run by run; by seed."""
-    difference = (worse - better).to_numpy()
-    return float(difference.mean() / (difference.std(ddof=1) / np.sqrt(difference.size)))
 
 
 # -- all optimisers

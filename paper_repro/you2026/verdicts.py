@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.donatella2024.verdicts import judged, z_of
+from paper_repro.claims import verdicts, z_of
 
 from .descent import excess_of_linear_rule
 from .settings import AUTHOR, UNDAMPED
@@ -36,15 +36,7 @@ def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
         A row for each claim: claim, statement, source, ours (the number that decides; missing where there is none),
         rule, holds.
     """
-    rows = []
-    for claim, entry in EXPECTED[name].items():
-        ours = float(NUMBERS[name][claim](table))
-        holds, rule = judged(entry, ours)
-        rows.append(
-            {"claim": claim, "statement": entry["claim"], "source": entry["source"], "ours": ours}
-            | {"rule": rule, "holds": bool(holds)}
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
 
 
 # -- all optimisers under one metric
