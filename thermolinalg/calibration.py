@@ -21,7 +21,7 @@ from .transitions import NUMBERS_AT_ONCE, number, steady_state, step_laws, trans
 SAME_STEP = 1e-6  # share of a time step that the rounding of the times may change, and it still counts as equal
 JITTER = 1e-5  # ... and by which a step may differ from the mean one in data that a fit takes for equally spaced
 SINGULAR = 64  # roundings, times the size, below which an eigenvalue of a correlation matrix counts as zero
-DIFFERENCE = np.finfo(float).eps ** (1 / 3)  # relative step of the central differences of the gradient
+DIFFERENCE = 1e-3  # relative step of central differences of the gradient: its own error is 1e-8, rounding stays below
 STARTS = ("given", "stationary")
 RELAXATIONS = 20  # relaxation times of the slowest mode fitted below which its standard errors are too small
 RESOLVED = 3  # standard errors 1/sqrt(n) of what a mode keeps over a step, within which it may as well be zero
