@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import thermolinalg as tl
+from paper_repro import claims
 from paper_repro.donatella2024 import run, settings, step_times, verdicts
 from paper_repro.donatella2024.null_momentum import NullMomentum
 
@@ -260,10 +261,10 @@ def test_verdicts_of_the_figures(tables, name):
 )  # fmt: skip
 def test_rules(rule, inside, outside):
     entry = {"measure": "z"} | rule
-    assert verdicts.judged(entry, inside)[0]
-    assert not verdicts.judged(entry, outside)[0]
-    assert not verdicts.judged(entry, float("nan"))[0]
-    assert verdicts.judged(entry, inside)[1].startswith("z ")
+    assert claims.judged(entry, inside)[0]
+    assert not claims.judged(entry, outside)[0]
+    assert not claims.judged(entry, float("nan"))[0]
+    assert claims.judged(entry, inside)[1].startswith("z ")
 
 
 def test_z_of_paired_runs():
