@@ -321,12 +321,15 @@ def _widened(operator: Krylov, held) -> tuple[float, float] | None:
     return (low - shift, high + shift) if low > shift else None
 
 
+_IDEAL = Device.ideal()
+
+
 def device_of(beta, device) -> Device:
     """The device that (beta, device) stand for: one of them, or neither for an ideal device at beta = 1."""
     if beta is not None and device is not None:
         raise ValueError(f"give beta or device, not both: the device has its own beta = {getattr(device, 'beta', '?')}")
     if device is None:
-        return Device.ideal(1.0 if beta is None else beta)
+        return _IDEAL if beta is None else Device.ideal(beta)
     if not isinstance(device, Device):
         raise ValueError(f"device must be a Device, got {device!r}")
     return device

@@ -32,24 +32,26 @@ def phi1(x):
 
 def phi2(x):
     """(x - 1 + e^-x) / x^2 = (1 - phi1(x)) / x for x > 0, without cancellation."""
-    return _below_one(x, _PHI2, lambda large: (1.0 - phi1(large)) / large)
+    x = np.asarray(x, dtype=float)
+    return _either(x < 1.0, lambda x: polyval(x, _PHI2), lambda x: (1.0 - phi1(x)) / x, x)
 
 
 def psi(x):
     """[x - 2 (1 - e^-x) + (1 - e^-2x) / 2] / x^3 for x > 0: the integral of (t phi1(t))^2 up to x, over x^3."""
-    return _below_one(x, _PSI, lambda large: (1.0 - 2.0 * phi1(large) + phi1(2.0 * large)) / large / large)
-
-
-def _below_one(x, series, direct):
-    """A Taylor series where x < 1 and its closed form, which cancels there, elsewhere."""
     x = np.asarray(x, dtype=float)
-    small = x < 1.0
-    if not small.any():
-        return direct(x)
-    if small.all():
-        return polyval(x, series)
-    out = np.empty_like(x)
-    out[small], out[~small] = polyval(x[small], series), direct(x[~small])
+    return _either(x < 1.0, lambda x: polyval(x, _PSI), lambda x: (1.0 - 2.0 * phi1(x) + phi1(2.0 * x)) / x / x, x)
+
+
+def _either(condition, one, other, *arguments):
+    """one(*arguments) where the condition holds and other(*arguments) elsewhere, each worked out there alone."""
+    if not condition.any():
+        return other(*arguments)
+    if condition.all():
+        return one(*arguments)
+    condition, *arguments = np.broadcast_arrays(condition, *arguments)
+    out = np.empty(condition.shape)
+    for where, form in ((condition, one), (~condition, other)):
+        out[where] = form(*(argument[where] for argument in arguments))
     return out
 
 
@@ -159,11 +161,17 @@ class Reads(ReadOut):
 
     def response(self, lam):
         """Weight of b."""
-        n, a = self.n_reads, lam * self.spacing
         # (1 - w) / lam, w the weight above: the first form keeps its digits for small a, the second for large.
-        slow = self.spacing * (n * phi2(n * a) - phi2(a)) / phi1(a)
-        fast = (1.0 - self._memory_of_first(lam)) / lam
-        return rise(lam, self.burn_in) + np.exp(-lam * self.burn_in) * np.where(a < 1.0, slow, fast)
+        lam = np.asarray(lam, dtype=float)
+        after = _either(lam * self.spacing < 1.0, self._response_slow, self._response_fast, lam)
+        return rise(lam, self.burn_in) + np.exp(-lam * self.burn_in) * after
+
+    def _response_slow(self, lam):
+        n, a = self.n_reads, lam * self.spacing
+        return self.spacing * (n * phi2(n * a) - phi2(a)) / phi1(a)
+
+    def _response_fast(self, lam):
+        return (1.0 - self._memory_of_first(lam)) / lam
 
     def variance(self, lam):
         """Variance at beta = 1: what the first read brings, plus the noise since."""
@@ -175,10 +183,7 @@ class Reads(ReadOut):
         if n == 1:
             return np.zeros_like(a)
         # share = (1/n) sum_{m<n} (1 - q^m)^2 / (n a)^2; its closed form cancels for small n a, hence two forms.
-        total = n * a
-        small = total < 1.0
-        share = np.empty_like(a)
-        share[small], share[~small] = self._share_small(a[small]), self._share_large(a[~small])
+        share = _either(n * a < 1.0, self._share_small, self._share_large, a)
         return self.spacing * n * (a / np.tanh(a / 2.0)) * share
 
     def _share_large(self, a):
@@ -211,11 +216,16 @@ def integrator_step(lam, step):
 
 def driven_heat(lam, x0, b, time):
     """Integral over [0, time] of lam <x>^2: Joule heat of the mean current in a mode, in units of C volt^2."""
-    y, a = b - lam * x0, lam * time
-    early = lam * (x0**2 * time + 2.0 * x0 * y * time**2 * phi2(a) + y**2 * time**3 * psi(a))
-    end, off = b / lam, y / lam  # late, the sum above cancels, and one about the end of the charging does not
-    late = lam * (end**2 * time - 2.0 * end * off * rise(lam, time) + off**2 * rise(lam, 2.0 * time) / 2.0)
-    return np.where(a < 1.0, early, late)
+
+    def early(lam, x0, b):
+        y, a = b - lam * x0, lam * time
+        return lam * (x0**2 * time + 2.0 * x0 * y * time**2 * phi2(a) + y**2 * time**3 * psi(a))
+
+    def late(lam, x0, b):  # when the sum above cancels, and one about the end of the charging does not
+        end, off = b / lam, b / lam - x0
+        return lam * (end**2 * time - 2.0 * end * off * rise(lam, time) + off**2 * rise(lam, 2.0 * time) / 2.0)
+
+    return _either(np.asarray(lam * time < 1.0), early, late, lam, x0, b)
 
 
 def heat_from_bath(lam, x0, b, time):
