@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit, logsumexp
+import scipy
 
 from . import _check
 from .kernels import work as kernels
@@ -146,7 +145,7 @@ def _standard_error(*influences) -> float:
 
 def jarzynski(work: np.ndarray) -> FreeEnergy:
     """``-ln <e^{-w}>``: exact in the mean of e^{-w} at any speed, if enough paths are drawn."""
-    shift = logsumexp(-work) - np.log(work.size)
+    shift = scipy.special.logsumexp(-work) - np.log(work.size)
     weights = np.exp(-work - shift)
     return FreeEnergy(float(-shift), 1.0 - weights, None, effective_paths(work))
 
@@ -167,11 +166,11 @@ def bar(work: np.ndarray, reverse: np.ndarray) -> FreeEnergy:
     """
 
     def gap(f):
-        return float(expit(f - work).mean() - expit(-f - reverse).mean())
+        return float(scipy.special.expit(f - work).mean() - scipy.special.expit(-f - reverse).mean())
 
     low, high = min(work.min(), -reverse.max()) - 1.0, max(work.max(), -reverse.min()) + 1.0
-    f = float(brentq(gap, low, high, xtol=1e-12 * max(1.0, abs(low), abs(high))))
-    accepted, rejected = expit(f - work), expit(-f - reverse)
+    f = float(scipy.optimize.brentq(gap, low, high, xtol=1e-12 * max(1.0, abs(low), abs(high))))
+    accepted, rejected = scipy.special.expit(f - work), scipy.special.expit(-f - reverse)
     slope = float(np.mean(accepted * (1.0 - accepted)) + np.mean(rejected * (1.0 - rejected)))
     return FreeEnergy(
         f, -(accepted - accepted.mean()) / slope, (rejected - rejected.mean()) / slope, effective_paths(work)
@@ -180,12 +179,13 @@ def bar(work: np.ndarray, reverse: np.ndarray) -> FreeEnergy:
 
 def effective_paths(work: np.ndarray) -> float:
     """``(sum e^{-w})^2 / sum e^{-2 w}``."""
-    return float(np.exp(2.0 * logsumexp(-work) - logsumexp(-2.0 * work)))
+    return float(np.exp(2.0 * scipy.special.logsumexp(-work) - scipy.special.logsumexp(-2.0 * work)))
 
 
 def overlap(work: np.ndarray, reverse: np.ndarray, difference: float) -> float:
     """How many forward and reverse paths lie where the two work distributions cross: the sum of F (1 - F), times 4."""
-    return float(sum(4.0 * np.sum(p * (1.0 - p)) for p in (expit(difference - work), expit(-difference - reverse))))
+    accepted = (scipy.special.expit(difference - work), scipy.special.expit(-difference - reverse))
+    return float(sum(4.0 * np.sum(p * (1.0 - p)) for p in accepted))
 
 
 def third_cumulant(work: np.ndarray) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from . import _check, laws
 from .errors import NotEquilibrated, QuantizationFloor
@@ -182,7 +182,11 @@ def solve_time(mean_square: Callable[[float], float], target: float, shortest: f
         low, high = high, 4.0 * high
         if high > LONGEST:
             raise ValueError("rtol asks for more averaging than can be planned; raise rtol or beta")
-    exponent = brentq(lambda u: np.log(mean_square(np.exp(u)) / target), np.log(low), np.log(high), xtol=1e-6)
+
+    def gap(u):
+        return np.log(mean_square(np.exp(u)) / target)
+
+    exponent = scipy.optimize.brentq(gap, np.log(low), np.log(high), xtol=1e-6)
     return float(np.exp(exponent))
 
 
