@@ -1,6 +1,9 @@
 """thermolinalg: linear algebra on simulated thermodynamic computers, exact in law and honest about cost."""
 
-from . import curvature, optimizers, problems
+import importlib
+from typing import TYPE_CHECKING
+
+from . import problems
 from .capacitances import CapacitiveForm, capacitive_form, capacitors, maxwell_matrix
 from .determinant import WorkEstimate, det, logdet
 from .device import Device
@@ -31,6 +34,9 @@ from .rlc import RLCSampler
 from .statistics import autocorrelation_time, batch_means, effective_sample_size, time_average
 from .underdamped import Underdamped, UnderdampedPaths, critical_friction
 from .warm_starts import WarmStart, warm_start
+
+if TYPE_CHECKING:
+    from . import curvature, optimizers
 
 __version__ = "0.1.0"
 
@@ -95,3 +101,14 @@ __all__ = [
     "time_average",
     "warm_start",
 ]
+
+
+def __getattr__(name: str):
+    """Training is imported when it is first used."""
+    if name in ("curvature", "optimizers"):
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
