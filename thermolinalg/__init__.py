@@ -19,6 +19,7 @@ from .errors import (
     UnreliableWork,
 )
 from .exponential import expm, expm_action, negexpm
+from .fast_rng import FastGenerator, fast_rng
 from .inverse import inv
 from .linear import solve
 from .lyapunov_equation import lyapunov
@@ -48,6 +49,7 @@ __all__ = [
     "Diagonal",
     "Estimate",
     "EulerPaths",
+    "FastGenerator",
     "Inertia",
     "Kronecker",
     "Krylov",
@@ -86,6 +88,7 @@ __all__ = [
     "expected_bias",
     "expm",
     "expm_action",
+    "fast_rng",
     "inv",
     "logdet",
     "lyapunov",

@@ -32,6 +32,7 @@ class Bar:
 def _bars() -> list[Bar]:
     eigh, normals, products = "limit: eigh", "limit: normals", "limit: products"
     law, path, alone = "ours: law", "ours: path", "ours: path, one thread"
+    fast = "ours: path, fast_rng"
     found = [
         Bar("`solve` by law, d = 1000, over `eigh` alone", "solve, d 1000, 10000 reads", law, (eigh,), 1.15),
         Bar(
@@ -53,7 +54,9 @@ def _bars() -> list[Bar]:
         found += [
             Bar(f"`solve` by law against thermox, d = {d}", solve, law, ("thermox",), 20.0, True),
             Bar(f"`solve` by path against thermox, d = {d}", solve, path, ("thermox",), 8.0, True),
+            Bar(f"... with `fast_rng`, d = {d}", solve, fast, ("thermox",), 20.0, True),
             Bar(f"`inv` by path against thermox, d = {d}", inv, path, ("thermox",), 5.0, True),
+            Bar(f"... with `fast_rng`, d = {d}", inv, fast, ("thermox",), 10.0, True),
         ]
     found.append(
         Bar("`inv` by law against thermox, d = 1000", "inv, d 1000, 10000 reads", law, ("thermox",), 50.0, True)
@@ -61,6 +64,7 @@ def _bars() -> list[Bar]:
     for d in (100, 500):
         group = f"negexpm, d {d}, 10000 reads"
         found.append(Bar(f"`negexpm` against thermox, d = {d}", group, path, ("thermox",), 5.0, True))
+        found.append(Bar(f"... with `fast_rng`, d = {d}", group, fast, ("thermox",), 9.0, True))
     return found
 
 

@@ -22,12 +22,13 @@ def system(d):
 
 def limits(A, n):
     """What the work cannot do without: a factorisation, random numbers, products."""
-    d, noise = len(A), np.random.default_rng(0)
+    d, noise, fast = len(A), np.random.default_rng(0), tl.fast_rng(0)
     V, buffer = np.linalg.eigh(A)[1], np.empty((n, d))
     noise.standard_normal(out=buffer)
     return {
         "limit: eigh": lambda: np.linalg.eigh(A),
         "limit: normals": lambda: noise.standard_normal(out=buffer),
+        "limit: normals, fast_rng": lambda: fast.standard_normal(out=buffer),
         "limit: products": lambda: V @ (buffer.T @ buffer) @ V.T,
     }
 
@@ -50,6 +51,9 @@ def solve(d, n):
         "ours: path, one thread": lambda: tl.solve(
             A, b, n_reads=n, read_spacing=1.0, simulator="path", rng=0, workers=1
         ),
+        "ours: path, fast_rng": lambda: tl.solve(
+            A, b, n_reads=n, read_spacing=1.0, simulator="path", rng=tl.fast_rng(0)
+        ),
     }
     if n * d <= 10**7 or FULL:
         found["plain NumPy"] = lambda: rivals.plain_solve(A, b, n, rng)
@@ -65,8 +69,9 @@ SOLVE = Race(
     + cases(d=(2, 10, 100) if not FULL else (2, 10, 100, 500, 1000, 2000), n=(1000,))
     + cases(d=(2, 10, 500) if not FULL else (2, 10, 100, 500, 1000, 2000), n=(100_000,)),
     (
-        "limit: eigh", "limit: normals", "digital: Cholesky", "digital: CG", "ours: law", "ours: law, operator reused",
-        "ours: path", "ours: path, one thread", "plain NumPy", "thermox",
+        "limit: eigh", "limit: normals", "limit: normals, fast_rng", "digital: Cholesky", "digital: CG", "ours: law",
+        "ours: law, operator reused", "ours: path", "ours: path, one thread", "ours: path, fast_rng", "plain NumPy",
+        "thermox",
     ),
 )  # fmt: skip
 
@@ -83,6 +88,7 @@ def inv(d, n):
         "ours: law": lambda: tl.inv(A, n_reads=n, rng=0),
         "ours: path": lambda: tl.inv(A, n_reads=n, read_spacing=1.0, rng=0),
         "ours: path, one thread": lambda: tl.inv(A, n_reads=n, read_spacing=1.0, rng=0, workers=1),
+        "ours: path, fast_rng": lambda: tl.inv(A, n_reads=n, read_spacing=1.0, rng=tl.fast_rng(0)),
     }
     if n * d <= 10**7 or FULL:
         found["plain NumPy"] = lambda: rivals.plain_inv(A, n, rng)
@@ -98,8 +104,8 @@ INV = Race(
     + cases(d=(2, 10, 100) if not FULL else (2, 10, 100, 500, 1000, 2000), n=(1000,))
     + cases(d=(2, 10) if not FULL else (2, 10, 100, 500, 1000, 2000), n=(100_000,)),
     (
-        "limit: eigh", "limit: normals", "limit: products", "digital: inverse", "ours: law", "ours: path",
-        "ours: path, one thread", "plain NumPy", "thermox",
+        "limit: eigh", "limit: normals", "limit: normals, fast_rng", "limit: products", "digital: inverse", "ours: law",
+        "ours: path", "ours: path, one thread", "ours: path, fast_rng", "plain NumPy", "thermox",
     ),
 )  # fmt: skip
 
@@ -114,6 +120,7 @@ def negexpm(d, n):
     return {
         "digital: expm": lambda: scipy.linalg.expm(-A),
         "ours: path": lambda: tl.negexpm(A, n_reads=n, alpha=0.0, rng=0),
+        "ours: path, fast_rng": lambda: tl.negexpm(A, n_reads=n, alpha=0.0, rng=tl.fast_rng(0)),
         "plain NumPy": lambda: rivals.plain_negexpm(A, n, rng),
     } | (rivals.thermox_negexpm(A, n) if d >= 100 else {})
 
@@ -122,7 +129,7 @@ NEGEXPM = Race(
     "negexpm, d {d}, {n} reads",
     negexpm,
     cases(d=(2, 10, 100, 500), n=(READS,)),
-    ("digital: expm", "ours: path", "plain NumPy", "thermox"),
+    ("digital: expm", "ours: path", "ours: path, fast_rng", "plain NumPy", "thermox"),
 )
 
 

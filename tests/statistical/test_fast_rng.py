@@ -1,0 +1,63 @@
+"""The numbers of the fast generator are normal and independent, within and between streams."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import thermolinalg as tl
+
+N = 2**21
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """Numbers of one stream."""
+    return tl.fast_rng(20).standard_normal(N)
+
+
+@pytest.mark.parametrize("order", range(1, 9))
+def test_moments(numbers, order):
+    def moment(k):
+        return float(stats.norm.moment(k))
+
+    error = np.sqrt((moment(2 * order) - moment(order) ** 2) / N)
+    assert abs(np.mean(numbers**order) - moment(order)) < 5 * error
+
+
+def test_distribution(numbers):
+    assert stats.kstest(numbers, "norm").pvalue > 1e-5
+    counts, _ = np.histogram(stats.norm.cdf(numbers), bins=1000, range=(0.0, 1.0))
+    assert stats.chisquare(counts).pvalue > 1e-5
+
+
+def test_tail(numbers):
+    for level in (3.0, 4.0, 4.5):
+        expected = 2.0 * N * stats.norm.sf(level)
+        assert abs(np.sum(np.abs(numbers) > level) - expected) < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 511, 512, 513, 1024, 4096])
+@pytest.mark.parametrize("power", [1, 2])
+def test_lags(numbers, lag, power):
+    x = numbers**power - (power - 1)
+    spread = np.mean(x**2) / np.sqrt(N - lag)
+    assert abs(np.mean(x[lag:] * x[:-lag])) < 5 * spread
+
+
+def test_pairs_fill_the_plane(numbers):
+    half = numbers.reshape(-1, 2, 512)
+    u, v = stats.norm.cdf(half[:, 0].ravel()), stats.norm.cdf(half[:, 1].ravel())
+    counts, *_ = np.histogram2d(u, v, bins=32, range=((0, 1), (0, 1)))
+    assert stats.chisquare(counts.ravel()).pvalue > 1e-5
+
+
+def test_streams_are_independent():
+    x = np.array([g.standard_normal(2**14) for g in tl.fast_rng(21).spawn(64)])
+    correlations = np.corrcoef(x)[np.triu_indices(64, 1)] * np.sqrt(2**14)
+    assert np.abs(correlations).max() < 5.5  # of 2016
+    assert stats.kstest(correlations, "norm").pvalue > 1e-5
+
+
+def test_sums_over_streams_are_normal():
+    sums = np.array([g.standard_normal(256).sum() / 16.0 for g in tl.fast_rng(22).spawn(4096)])
+    assert stats.kstest(sums, "norm").pvalue > 1e-5
