@@ -111,8 +111,8 @@ class ModeRamp:
 
     def log_mean_exponentials(self, factors) -> np.ndarray:
         """``ln <e^{-c w}>`` over the paths, exactly, for each real or complex c; infinite where there is no mean."""
-        rates, step = np.ascontiguousarray(self.rates.T), self.duration / self.n_steps
-        return np.array([log_mean_exponential(rates, step, c) for c in np.asarray(factors).tolist()])
+        rates, lost = self.rates, -np.expm1(-2.0 * self.duration / self.n_steps * self.rates[1:-1])
+        return np.array([log_mean_exponential(rates, lost, c) for c in np.asarray(factors).tolist()])
 
     def slow_limit(self) -> float:
         """Dissipation, from (1/4) int lambda'^2 / lambda^3 dt of each mode."""

@@ -4,27 +4,38 @@ import numpy as np
 
 from .._jit import kernel
 
+SMALL, LARGE = 1e-100, 1e100  # bounds of a product of factors before its logarithm is taken
+
 
 @kernel
-def log_mean_exponential(rates, step, c):
-    """``ln <e^{-c w}>`` for modes whose rates (d, n + 2) jump, then stay for a time `step` (n times), then jump again.
+def log_mean_exponential(rates, lost, c):
+    """``ln <e^{-c w}>`` for modes whose rates (n + 2, d) jump, then stay for a while (n times), then jump again.
 
-    The mean over all that follows a state x is ``e^{total - g x^2 / 2}``. A jump adds c times itself to g; the mean
-    over ``x' = m x + sqrt(q) xi`` turns g into ``g m^2 / (1 + g q)``. Infinite where there is no mean. For complex c
-    the integrals converge where those of its real part do, and 1 + g q then never crosses the cut of the logarithm.
+    `lost` (n, d) is the share 1 - m^2 of its variance that a mode has forgotten after each while. The mean over all
+    that follows a state x is ``e^{total - g x^2 / 2}``. A jump adds c times itself to g; the mean over
+    ``x' = m x + sqrt(q) xi`` turns g into ``g m^2 / (1 + g q)``. Infinite where there is no mean. For complex c the
+    integrals converge where those of its real part do: 1 + g q lies right of 0, and so does their product when one
+    more is taken in, which then never crosses the cut of the logarithm.
     """
-    n, total = rates.shape[1] - 2, 0.0 * c
-    for i in range(rates.shape[0]):
-        g = c * (rates[i, n + 1] - rates[i, n])
-        for k in range(n, 0, -1):
-            lost = -np.expm1(-2.0 * step * rates[i, k])
-            grown = 1.0 + g * lost / rates[i, k]
-            if grown.real <= 0.0:
-                return np.inf + 0.0 * c
-            total -= 0.5 * np.log(grown)
-            g = g * (1.0 - lost) / grown + c * (rates[i, k] - rates[i, k - 1])
-        grown = 1.0 + g / rates[i, 0]
+    n, total = lost.shape[0], 0.0 * c
+    g = c * (rates[n + 1] - rates[n])
+    product = 1.0 + 0.0 * g
+    for k in range(n, 0, -1):
+        endless, full = False, False
+        for i in range(g.size):
+            grown = 1.0 + g[i] * lost[k - 1, i] / rates[k, i]
+            product[i] *= grown
+            g[i] = g[i] * (1.0 - lost[k - 1, i]) / grown + c * (rates[k, i] - rates[k - 1, i])
+            endless |= grown.real <= 0.0
+            full |= not SMALL < product[i].real < LARGE
+        if endless:
+            return np.inf + 0.0 * c
+        if full:
+            total -= 0.5 * np.sum(np.log(product))
+            product[:] = 1.0
+    for i in range(g.size):
+        grown = 1.0 + g[i] / rates[0, i]
         if grown.real <= 0.0:
             return np.inf + 0.0 * c
-        total -= 0.5 * np.log(grown)
+        total -= 0.5 * np.log(product[i] * grown)
     return total
