@@ -13,6 +13,13 @@ class FastGenerator(np.random.Generator):
     "Parallel random numbers: as easy as 1, 2, 3", SC 2011; Box and Muller's transform, 52 bits each for length and
     angle, so that no number lies beyond 8.5). All other methods are those of the bit generator. `spawn` gives
     generators of the same kind with names of their own.
+
+    Examples
+    --------
+    >>> import thermolinalg as tl
+    >>> whole, parts = tl.fast_rng(0).standard_normal(5), tl.fast_rng(0)
+    >>> bool((whole == [*parts.standard_normal(2), *parts.standard_normal(3)]).all())
+    True
     """
 
     def __init__(self, bit_generator):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import thermolinalg as tl
+from tests.oracles import mp
 from thermolinalg.curvature import cotangents
 from thermolinalg.curvature.cotangents import LIKELIHOODS
 
@@ -133,6 +134,21 @@ def test_hessian_of_another_loss(rng, positions):
     assert np.linalg.norm(of_each_sample(c)) == pytest.approx(np.linalg.norm(hessian) / n)  # nothing off the blocks
 
 
+@pytest.mark.parametrize("output", [-40.0, 30.0, 36.0, 40.0, 600.0])
+def test_very_sure_predictions_keep_their_digits(output):
+    mean = 1 / (1 + mp.exp(-mp.mpf(output)))
+    root = cotangents("exact", [[output]], likelihood="bernoulli")[0, 0, 0]
+    assert root**2 == pytest.approx(float(mean / (1 + mp.exp(mp.mpf(output)))), rel=1e-12, abs=0.0)
+
+
+def test_hessians_of_single_precision_are_symmetric_to_its_rounding(rng):
+    rows = rng.standard_normal((2, 3, 3))
+    H = (rows @ rows.transpose(0, 2, 1)).astype(np.float32)
+    H[:, 0, 1] *= 1.0 + 2.0**-22
+    c = cotangents("ggn", np.zeros((2, 3)), hessian=H)
+    np.testing.assert_allclose(np.einsum("bkz,bky->bzy", c, c), H / 2.0, atol=1e-5)
+
+
 def test_very_sure_predictions_stay_finite():
     for likelihood in ("softmax", "bernoulli"):
         assert np.isfinite(cotangents("exact", [[1e4, -1e4]], likelihood=likelihood)).all()
@@ -182,6 +198,7 @@ def test_exact_fisher_contains_the_gradient(rng):
         (("sampled", [[0.0, 1.0]], {"n_draws": 0}), "n_draws must be at least 1"),
         (("empirical", [[0.0, 1.0]]), "needs labels"),
         (("empirical", [[0.0, 1.0]], {"labels": [2]}), "labels must be classes 0 to 1, got 2 to 2"),
+        (("empirical", [[0.0, 1.0]], {"labels": [0.5]}), "labels must be classes 0 to 1, whole numbers, got 0.5"),
         (("empirical", [[0.0, 1.0]], {"labels": [-1]}), "labels must be classes"),
         (("empirical", [[0.0, 1.0]], {"labels": [0.5]}), "labels must be classes"),
         (("empirical", [[0.0, 1.0]], {"labels": [0, 1]}), "labels must be one class for each prediction"),

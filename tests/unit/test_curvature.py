@@ -292,11 +292,28 @@ def test_kinds(rng):
     assert isinstance(F, Curvature)
 
 
+def test_rows_whose_gram_matrix_overflows_are_refused():
+    with pytest.raises(ValueError, match=r"rows must be below 1e150: .* the largest is 1e"):
+        LowRankCurvature(np.full((2, 3), 1e160))
+
+
 def test_a_diagonal_is_its_own(rng):
     entries = np.ones(3)
     F = DiagonalCurvature(entries)
     entries[0] = -1.0
     np.testing.assert_array_equal(F.rates, np.ones(3))
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 2, 2)])
+def test_rounding_of_single_precision_is_no_asymmetry(shape, rng):
+    rows = rng.standard_normal((*shape[:-1], 3))
+    H = (rows @ np.swapaxes(rows, -1, -2)).astype(np.float32)
+    H[..., 0, 1] *= 1.0 + 2.0**-22  # as far apart as single precision rounds
+    J = rng.standard_normal((4, 5))
+    full = scipy.linalg.block_diag(*H) if H.ndim == 3 else H
+    np.testing.assert_allclose(LowRankCurvature(J, H).dense(), J.T @ full.astype(float) @ J, atol=1e-5)
+    with pytest.raises(ValueError, match="H must be symmetric"):
+        LowRankCurvature(J, H.astype(float))
 
 
 def test_rounding_of_single_precision_is_no_indefiniteness(rng):

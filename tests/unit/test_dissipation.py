@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import thermolinalg as tl
 from tests import oracles
 from thermolinalg.curvature import (
     DenseCurvature,
@@ -77,6 +78,19 @@ def test_preconditioner_is_bounded_by_its_condition_number(rng):
     assert max(ratios) <= (c + 1.0) ** 2 / (4.0 * c)
 
 
+def test_excess_does_not_depend_on_the_lengths():
+    F, g, d = DiagonalCurvature([4.0, 1.0]), np.array([1.0, 1.0]), np.array([1.0, 1.0])
+    for scale in (1e-300, 1e-100, 1e100, 1e300):
+        assert excess_factor(F, scale * g, d) == pytest.approx(1.5625)
+        assert excess_factor(F, g, -scale * d) == pytest.approx(1.5625)
+
+
+def test_a_damping_that_is_lost_in_rounding_is_refused():
+    F = LowRankCurvature(np.array([[1.0, 2.0, 3.0]]))
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="damping=1e-300"):
+        dissipation(F, [1.0, 2.0, 3.0], damping=1e-300)
+
+
 def test_excess_without_a_change_of_the_loss():
     assert np.isnan(excess_factor(DiagonalCurvature([1.0, 1.0]), [1.0, 0.0], [0.0, 1.0]))
 
@@ -87,7 +101,7 @@ def test_excess_without_a_change_of_the_loss():
         (lambda F: dissipation(F, [1.0]), "gradient must have shape"),
         (lambda F: dissipation(F, [1.0, np.inf]), "gradient must be finite"),
         (lambda F: dissipation(F, [1.0, 1.0], damping=-1.0), "damping must be non-negative"),
-        (lambda F: half_batch_dissipation(F, [1.0, 1.0], [1.0]), "gradient must have shape"),
+        (lambda F: half_batch_dissipation(F, [1.0, 1.0], [1.0]), "second must have shape"),
         (lambda F: excess_factor(F, [1.0, 1.0], [1.0]), "direction must have shape"),
     ],
 )

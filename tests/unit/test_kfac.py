@@ -172,6 +172,19 @@ def test_kl_clip_holds_the_length_of_the_step(rng):
     assert first_step(free, g, F)[1].report.clipped is None
 
 
+def test_kl_clip_of_a_rate_of_zero(rng):
+    optimizer = KFAC(1.0, 0.1, kl_clip=1e-3)
+    optimizer.learning_rate = 0.0  # as a schedule of another framework may begin
+    theta, state = first_step(optimizer, np.ones(2), DiagonalCurvature([1.0, 2.0]))
+    assert not theta.any()
+    assert state.report.clipped is None
+
+
+def test_kl_clip_of_a_length_above_the_largest_float_is_refused():
+    with pytest.raises(FloatingPointError, match=r"Delta_F .* is inf"):
+        first_step(KFAC(1.0, 0.1, kl_clip=1e-3), np.full(1, 1e160), DiagonalCurvature([1.0]))
+
+
 def test_kl_clip_of_no_gradient(rng):
     theta, state = first_step(KFAC(1.0, 1e-2, kl_clip=1.0), np.zeros(N), curvature(batch(rng)))
     np.testing.assert_array_equal(theta, np.zeros(N))
@@ -227,6 +240,7 @@ def test_a_run_goes_on_from_a_file(rng):
         ({"momentum": 1.0}, "momentum must be in"),
         ({"kl_clip": 0.0}, "kl_clip must be positive"),
         ({"tracking": 0.95}, "tracking must be a Tracking, got float"),
+        ({"tracking": Tracking(eigenvalues="samples"), "split": "pi"}, "need split=\"exact\", got split='pi'"),
     ],
 )
 def test_bad_options_are_named(options, words):

@@ -94,6 +94,24 @@ def test_conjugate_gradients_end_at_the_solution(rng):
     assert (state.report.details["iterations"], state.report.details["residual"]) == (0, 0.0)
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_conjugate_gradients_scale_with_the_gradient(scale, warm_start, rng):
+    rows, g = problem(rng)
+    optimizer = NaturalGradient(1.0, 0.1, method="cg", warm_start=warm_start)
+    F, exact = LowRankCurvature(rows), np.linalg.solve(rows.T @ rows + 0.1 * np.eye(N), g)
+    theta, state = optimizer.step(np.zeros(N), scale * g, F, optimizer.init(g))
+    np.testing.assert_allclose(-theta / scale, exact, rtol=1e-9)
+    theta, state = optimizer.step(np.zeros(N), scale * g, F, state)
+    np.testing.assert_allclose(-theta / scale, exact, rtol=1e-9)
+    assert state.report.details["residual"] < 1e-9
+
+
+def test_woodbury_refuses_a_damping_that_is_lost_in_rounding():
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="damping=1e-300"):
+        woodbury(np.ones((2, 4)), np.ones(4), 1e-300)  # J J^T of fours: Cholesky meets an exact zero
+
+
 def test_conjugate_gradients_refuse_what_is_not_definite():
     optimizer = NaturalGradient(1.0, 0.0, method="cg")
     with pytest.raises(tl.NotPositiveDefinite, match=r"met a direction v with .* = 0;"):

@@ -203,6 +203,39 @@ def test_half_batches_are_averaged_over_steps_and_give_way_where_they_promise_no
     assert report.details["regulator_dissipation"] == report.dissipation == 2.0
 
 
+def test_the_average_outlives_a_step_without_halves():
+    optimizer, F = NGDT(budget=1e-3, dissipation_decay=0.5), DiagonalCurvature([1.0, 1.0])
+    theta, state = optimizer.step(np.zeros(2), np.ones(2), F, optimizer.init(np.zeros(2)), halves=([2.0, 0], [2.0, 0]))
+    theta, state = optimizer.step(theta, np.ones(2), F, state)
+    assert state.report.details["regulator_dissipation"] == 2.0
+    _, state = optimizer.step(theta, np.ones(2), F, state, halves=([1.0, 0.0], [1.0, 0.0]))
+    assert state.report.details["regulator_dissipation"] == pytest.approx((0.25 * 4.0 + 0.5 * 1.0) / 0.75)
+
+
+@pytest.mark.parametrize("rule", ["kl", "slow", "flow"])
+def test_a_dissipation_above_the_largest_float_is_refused(rule):
+    with pytest.raises(FloatingPointError, match=r"Delta_F .* is inf"):
+        take(NGDT(rule), np.full(2, 1e160), DiagonalCurvature([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("make", [LowRankCurvature, lambda rows: DenseCurvature(rows.T @ rows)])
+def test_a_damping_that_is_lost_in_rounding_is_refused(make, rng):
+    rows = rng.standard_normal((2, 5))
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="truncation"):
+        take(NGDT(damping=1e-300), rows.T @ np.ones(2), make(rows))
+
+
+def test_a_large_cap_of_a_small_gradient_stays_finite():
+    details = take(NGDT(budget=1e300, eta_max=1e200), np.array([1e-160]), DiagonalCurvature([1.0]))[1].details
+    assert details["predicted_cost"] == pytest.approx(1e80, rel=1e-3)  # 1e-320 has four digits
+
+
+def test_soft_cut_off_of_the_smallest_eigenvalues():
+    d, report = take(NGDT(inverse="soft", null_ratio=0.1), np.ones(4), DiagonalCurvature([1.0, 1e-310, 1e-9, 0.0]))
+    weights = np.array([1.0, 0.1, 1e9 / (1.0 + 1e6) + 0.1, 0.1])
+    np.testing.assert_allclose(-d / report.learning_rate, weights, rtol=1e-12)
+
+
 def run_down(rule, s0, sf, steps):
     """Total metric cost of a rule on L = |theta|^2 / 2 with F = I, from length s0 to sf."""
     budget = (s0 - sf) ** 2 / (2.0 * steps**2) if rule == "kl" else (s0**2 - sf**2) / (2.0 * steps)

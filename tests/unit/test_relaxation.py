@@ -98,6 +98,14 @@ def test_covariance_with_the_end_keeps_its_digits(rate):
     assert factor[1, 0] ** 2 + factor[2, 0] ** 2 == pytest.approx(float(variance), rel=1e-13)
 
 
+@pytest.mark.parametrize("delay", [1e-12, 1e-8, 0.1, 1e12])
+def test_noise_since_the_read_keeps_its_digits(delay):
+    rate = 0.01
+    factor = joint_law(np.array([rate]), Schedule(time=50.0, delay=delay))[2]
+    exact = (1 - mp.exp(-2 * mp.mpf(rate) * mp.mpf(delay))) / mp.mpf(rate)
+    assert factor[2, 0] ** 2 == pytest.approx(float(exact), rel=1e-13, abs=0.0)
+
+
 @pytest.mark.parametrize("damping", [0.0, 0.5])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_draws_have_the_joint_law(schedule, damping, rng):

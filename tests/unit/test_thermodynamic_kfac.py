@@ -223,6 +223,15 @@ def test_any_number_of_workers_gives_the_same_bits_and_a_state_is_enough_to_go_o
         np.testing.assert_array_equal(end, ends[0])
 
 
+@pytest.mark.parametrize("method", ["solve", "invert"])
+def test_without_a_kronecker_block_the_host_does_it_all(method):
+    optimizer = ThermodynamicKFAC(1.0, 1.0, method=method)
+    F = DiagonalCurvature([1.0, 3.0])
+    theta, state = optimizer.step(np.zeros(2), np.array([2.0, 4.0]), F, optimizer.init(np.zeros(2)))
+    np.testing.assert_allclose(theta, [-1.0, -1.0])
+    assert (state.report.device_seconds, state.report.details["programmed_layers"]) == (0.0, 0)
+
+
 def test_a_zero_gradient_is_a_zero_step(problem):
     F, _, _ = problem
     for method in ("solve", "invert"):
@@ -242,6 +251,7 @@ def test_a_zero_gradient_is_a_zero_step(problem):
         ({"members": 4}, "members > 0 needs a device with matrix_bits"),
         ({"members": 4, "refine": 0.1, "device": tl.Device(matrix_bits=8)}, "not both"),
         ({"tracking": 1}, "tracking must be a Tracking"),
+        ({"tracking": Tracking(eigenvalues="samples")}, "the device holds the factors themselves"),
         ({"split": "half"}, "split must be one of"),
     ],
 )

@@ -180,6 +180,14 @@ def test_carried_state_is_a_moving_average_mode_by_mode(rng):
     np.testing.assert_allclose(-moves[-1], average, rtol=1e-12)
 
 
+def test_the_rate_is_that_of_the_inner_rule():
+    for optimizer in (TNGD(0.5), TNGD(inner=Adam(0.5))):
+        assert optimizer.learning_rate == optimizer.inner.learning_rate == 0.5
+        optimizer.learning_rate = 0.25
+        report = optimizer.step(np.ones(1), np.ones(1), DiagonalCurvature([1.0]), optimizer.init(np.ones(1)))[1].report
+        assert report.learning_rate == 0.25
+
+
 def test_inner_rule_is_the_rule_on_the_estimate(rng):
     batches, theta = problems(rng, 4), rng.standard_normal(N)
     ours, alone = TNGD(inner=Adam(0.1, 0.5, 0.9), damping=0.1, time=2.0), Adam(0.1, 0.5, 0.9)

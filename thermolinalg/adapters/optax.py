@@ -52,6 +52,8 @@ def as_optax(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
         flat_params, unravel = _flat(params)
         flat_gradient, _ = _flat(gradients)
         curvature = extra.pop("curvature", None)
+        arrays = {name: np.asarray(array) for name, array in state.arrays.items()}  # tree functions make JAX arrays
+        state = State(step=int(state.step), arrays=arrays, report=state.report)
         theta, state = optimizer.step(flat_params, flat_gradient, curvature, state, **extra)
         return unravel(theta - flat_params), state
 

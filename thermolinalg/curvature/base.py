@@ -1,5 +1,6 @@
 """What every curvature is: positive semidefinite, diagonal in coordinates of its own, damped only at use."""
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -138,6 +139,19 @@ def semidefinite_eigh(matrix: np.ndarray, name: str) -> tuple[np.ndarray, np.nda
             f"{name} must be positive semidefinite, but has the eigenvalue {values[0]:.6g} (largest {values[-1]:.6g})"
         )
     return np.maximum(values, 0.0), vectors
+
+
+def unit_scaled(v: np.ndarray) -> tuple[np.ndarray, float]:
+    """v / s and s, the power of two that brings its largest magnitude to 1 ... 2: its squares are then in range."""
+    largest = float(np.abs(v).max())
+    exponent = math.frexp(largest)[1] - 1 if largest > 0.0 else 0
+    return np.ldexp(v, -exponent), math.ldexp(1.0, exponent)
+
+
+def norm(v: np.ndarray) -> float:
+    """2-norm, also where squares overflow or underflow."""
+    unit, scale = unit_scaled(v)
+    return float(np.linalg.norm(unit)) * scale
 
 
 def real_rows(value) -> np.ndarray:

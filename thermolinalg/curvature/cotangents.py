@@ -1,7 +1,7 @@
 r"""Which matrix a curvature estimates: output gradients whose outer products are the Fisher information or the GGN."""
 
 import numpy as np
-from scipy.special import expit, softmax
+import scipy
 
 from .. import _check
 from .base import KINDS, semidefinite_eigh
@@ -78,7 +78,9 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
 
 
 def _mean(f, likelihood):
-    return {"softmax": lambda: softmax(f, axis=-1), "bernoulli": lambda: expit(f), "gaussian": lambda: f}[likelihood]()
+    if likelihood == "softmax":
+        return scipy.special.softmax(f, axis=-1)
+    return scipy.special.expit(f) if likelihood == "bernoulli" else f
 
 
 def _hessian_roots(f, likelihood):
@@ -86,18 +88,19 @@ def _hessian_roots(f, likelihood):
     mean, eye = _mean(f, likelihood), np.eye(f.shape[-1])
     if likelihood == "softmax":
         return np.sqrt(mean)[..., None] * (eye - mean[..., None, :])
-    scale = np.sqrt(mean * (1.0 - mean)) if likelihood == "bernoulli" else np.ones_like(mean)
+    # 1 - mean would cancel
+    scale = np.sqrt(mean * scipy.special.expit(-f)) if likelihood == "bernoulli" else np.ones_like(mean)
     return scale[..., None] * eye
 
 
 def _given_roots(hessian, outputs):
-    hessian = _check.real_array(hessian, "hessian")
+    given, hessian = np.asarray(hessian), _check.real_array(hessian, "hessian")
     b, z = len(outputs), outputs.shape[-1]
     if hessian.shape != (*outputs.shape, z):
         raise ValueError(
             f"hessian must hold one ({z}, {z}) block a prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
         )
-    blocks = (_check.symmetric(block, "hessian") for block in hessian.reshape(-1, z, z))
+    blocks = (_check.symmetric(block, "hessian") for block in given.reshape(-1, z, z))
     pairs = (semidefinite_eigh(block, "hessian") for block in blocks)
     return np.stack([(vectors * np.sqrt(values)).T for values, vectors in pairs]).reshape(b, -1, z, z)
 
@@ -138,5 +141,6 @@ def _targets(labels, outputs, likelihood):
     whole = likelihood == "bernoulli" or np.array_equal(labels, np.rint(labels))
     if labels.min() < 0 or labels.max() > top or not whole:
         what = "classes" if likelihood == "softmax" else "probabilities"
-        raise ValueError(f"labels must be {what} 0 to {top}, got {labels.min():g} to {labels.max():g}")
+        numbers = "" if whole else ", whole numbers"
+        raise ValueError(f"labels must be {what} 0 to {top}{numbers}, got {labels.min():g} to {labels.max():g}")
     return labels if likelihood == "bernoulli" else np.eye(top + 1)[labels.astype(int)]

@@ -3,13 +3,13 @@ r"""Dissipation Delta_F = g^T F^-1 g of a step, and how much more than the least
 import numpy as np
 
 from .. import _check
-from .base import Curvature
+from .base import Curvature, unit_scaled
 
 
 def _inverse(curvature: Curvature, v, damping: float, cutoff: float) -> np.ndarray:
     if damping == 0.0:
         return curvature.pseudoinverse(v, cutoff)
-    return curvature.function(lambda rates: 1.0 / (rates + damping), v)
+    return curvature.damped(damping).function(lambda rates: 1.0 / rates, v)
 
 
 def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) -> float:
@@ -30,6 +30,11 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
     -------
     float
 
+    Raises
+    ------
+    NotPositiveDefinite
+        A damping below the rounding of F, where F is singular: nothing but rounding would come out.
+
     Notes
     -----
     From a mini-batch it over-states that of the mean gradient by about (effective dimension) / (batch size):
@@ -41,6 +46,7 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
     >>> tl.curvature.dissipation(tl.curvature.DiagonalCurvature([4.0, 1.0]), [2.0, 1.0])
     2.0
     """
+    gradient = _check.vector(gradient, "gradient", curvature.size)
     return half_batch_dissipation(curvature, gradient, gradient, damping=damping, cutoff=cutoff)
 
 
@@ -67,8 +73,8 @@ def half_batch_dissipation(curvature: Curvature, first, second, *, damping=0.0, 
     >>> tl.curvature.half_batch_dissipation(tl.curvature.DiagonalCurvature([2.0]), [1.0], [3.0])
     1.5
     """
-    first = _check.vector(first, "gradient", curvature.size)
-    second = _check.vector(second, "gradient", curvature.size)
+    first = _check.vector(first, "first", curvature.size)
+    second = _check.vector(second, "second", curvature.size)
     damping = _check.positive(damping, "damping", zero=True)
     return float(first @ _inverse(curvature, second, damping, cutoff))
 
@@ -103,7 +109,11 @@ def excess_factor(curvature: Curvature, gradient, direction, *, cutoff=1e-10) ->
     """
     gradient = _check.vector(gradient, "gradient", curvature.size)
     direction = _check.vector(direction, "direction", curvature.size)
-    change = float(gradient @ direction)
-    if change == 0.0:
-        return float("nan")
-    return curvature.quadratic(direction) * dissipation(curvature, gradient, cutoff=cutoff) / change**2
+    gradient, direction = unit_scaled(gradient)[0], unit_scaled(direction)[0]
+    cost, least = curvature.quadratic(direction), dissipation(curvature, gradient, cutoff=cutoff)
+    return excess_of(cost, least, float(gradient @ direction))
+
+
+def excess_of(cost: float, least: float, change: float) -> float:
+    """R of a direction with cost d^T F d and first-order change g^T d, where Delta_F is `least`."""
+    return (cost / change) * (least / change) if change else float("nan")

@@ -16,13 +16,13 @@ def _root(H, n: int):
     """Products of (n, k) arrays with C and with C^T, for H = C C^T."""
     if H is None:
         return (lambda u: u), (lambda u: u)
-    H = _check.real_array(H, "H")
+    given, H = np.asarray(H), _check.real_array(H, "H")  # symmetric to the rounding of the type as given
     if H.shape == (n,):
         if H.min() < 0.0:
             raise ValueError(f"H must be non-negative, got {H.min():g} at {int(H.argmin())}")
         weights = np.sqrt(H)[:, None]
         return (lambda u: weights * u), (lambda u: weights * u)
-    blocks = _check.symmetric(H, "H")[None] if H.ndim == 2 else H
+    blocks = given[None] if H.ndim == 2 else given
     if blocks.ndim != 3 or blocks.shape[1] != blocks.shape[2] or blocks.shape[0] * blocks.shape[1] != n:
         raise ValueError(f"H must have shape ({n},), ({n}, {n}) or (b, z, z) with b z = {n}, got {H.shape}")
     pairs = (semidefinite_eigh(_check.symmetric(block, "H"), "H") for block in blocks)
@@ -88,7 +88,10 @@ class LowRankCurvature(Curvature):
             self._product, self._adjoint = rows.__matmul__, rows.T.__matmul__
         n, size = rows.shape
         self.shape = (size, size)
-        gram = rows @ rows.T if gram is None else _check.symmetric(gram, "gram")
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram = rows @ rows.T if gram is None else _check.symmetric(gram, "gram")
+        if not np.isfinite(gram).all():
+            raise ValueError(f"rows must be below 1e150: J J^T overflows, the largest is {np.abs(rows).max():.3g}")
         if gram.shape != (n, n):
             raise ValueError(f"gram must have shape ({n}, {n}) like J J^T, got {gram.shape}")
         self.n_rows, self.H = n, None if H is None else np.asarray(H)

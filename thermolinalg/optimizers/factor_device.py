@@ -80,7 +80,7 @@ class FactorDevice:
         return max(self.members, 1) * self.device.load_seconds(size * size, 0)
 
     def solved(self, operator: Dense, scale: float, rhs: np.ndarray, rng) -> Outcome:
-        """(scale A)^-1 rhs for a programmed factor A (n, n) and columns rhs (n, k), zero columns left out."""
+        """(scale A)^-1 rhs for a programmed factor A (n, n) and columns rhs (n, k); nothing is run if all are zero."""
         size = float(np.abs(rhs).max())
         if size == 0.0:
             return Outcome(np.zeros_like(rhs), 0.0, 0.0)

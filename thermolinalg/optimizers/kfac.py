@@ -6,7 +6,7 @@ from .. import _check
 from ..curvature import BlockCurvature, Curvature, KroneckerCurvature, Tracking
 from ..curvature.kronecker import SPLITS
 from .damping import DampedOptimizer, LevenbergMarquardt
-from .protocol import Move
+from .protocol import Move, require_finite_dissipation
 from .sgd import fraction
 
 PREFIX = "F."  # of the arrays of a state that belong to the average curvature
@@ -76,6 +76,8 @@ class KFAC(DampedOptimizer):
         self.tracking = Tracking() if tracking is None else tracking
         if not isinstance(self.tracking, Tracking):
             raise ValueError(f"tracking must be a Tracking, got {type(tracking).__name__}")
+        if split != "exact" and self.tracking.eigenvalues == "samples":
+            raise ValueError(f'eigenvalues="samples" do not factor: they need split="exact", got split={split!r}')
         self.momentum = fraction(momentum, "momentum")
         self.kl_clip = None if kl_clip is None else _check.positive(kl_clip, "kl_clip")
 
@@ -106,7 +108,9 @@ class KFAC(DampedOptimizer):
     def _scale(self, dissipation: float) -> float:
         if self.kl_clip is None or dissipation <= 0.0:
             return 1.0
-        return min(1.0, float(np.sqrt(self.kl_clip / dissipation)) / self.learning_rate)
+        require_finite_dissipation(dissipation)
+        longest = float(np.sqrt(self.kl_clip / dissipation))
+        return 1.0 if self.learning_rate <= longest else longest / self.learning_rate
 
 
 def damped_rates(curvature: BlockCurvature, damping: float, split: str) -> tuple[np.ndarray, float]:

@@ -5,7 +5,7 @@ import scipy.linalg
 
 from .. import _check
 from ..curvature import Curvature
-from ..curvature.base import real_rows
+from ..curvature.base import norm, real_rows, unit_scaled
 from ..errors import NotPositiveDefinite
 from .damping import DampedOptimizer
 from .protocol import Move
@@ -96,14 +96,13 @@ def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int
     NotPositiveDefinite
         A direction along which F + damping I is not positive.
     """
-    scale = float(np.linalg.norm(g))
-    enough = np.finfo(float).eps * scale
 
     def product(v):
         return curvature.matvec(v) + damping * v
 
-    x = np.zeros_like(g) if x0 is None else x0.copy()
-    residual = g.copy() if x0 is None else g - product(x)
+    residual, scale = unit_scaled(g if x0 is None else g - product(x0))  # x - x0 in units of scale from here on
+    size, x = norm(g), np.zeros_like(g)
+    enough = np.finfo(float).eps * (size / scale)
     direction, square, done, highest = residual.copy(), float(residual @ residual), 0, 0.0
     while done < iterations and np.sqrt(square) > enough:
         image = product(direction)
@@ -122,9 +121,10 @@ def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int
         square, last = float(residual @ residual), square
         direction = residual + (square / last) * direction
         done += 1
-    left = float(np.linalg.norm(g - product(x)))
+    x = scale * x if x0 is None else x0 + scale * x
+    left = norm(g - product(x))
     products = done + 1 + (x0 is not None)
-    facts = {"iterations": done, "residual": left / scale if scale > 0.0 else left, "products": products}
+    facts = {"iterations": done, "residual": left / size if size > 0.0 else left, "products": products}
     return x, facts
 
 
@@ -149,6 +149,8 @@ def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
     ------
     ValueError
         Shapes that do not fit; damping not positive.
+    NotPositiveDefinite
+        A damping that is lost in rounding beside a singular J J^T.
 
     Notes
     -----
@@ -172,5 +174,11 @@ def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
         full = np.diag(H) if H.ndim == 1 else scipy.linalg.block_diag(*(H[None] if H.ndim == 2 else H))
         gram, along = full @ gram, full @ along
     gram[np.diag_indices(n)] += damping
-    inner = scipy.linalg.solve(gram, along, assume_a="pos" if H is None else "gen", check_finite=False)
+    try:
+        inner = scipy.linalg.solve(gram, along, assume_a="pos" if H is None else "gen", check_finite=False)
+    except np.linalg.LinAlgError:
+        raise NotPositiveDefinite(
+            f"H J J^T + damping I is singular to working precision (damping={damping:g}); give a larger damping",
+            damping,
+        ) from None
     return (g - rows.T @ inner) / damping

@@ -1,10 +1,13 @@
 r"""NGD-T: natural-gradient steps whose length is set by a dissipation budget."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import _check
 from ..curvature import Curvature, Tracking
-from .protocol import Move, Optimizer
+from .protocol import Move, Optimizer, require_finite_dissipation
+from .relaxation import definite_rates
 from .sgd import fraction
 
 RULES = ("kl", "slow", "flow")
@@ -61,6 +64,10 @@ class NGDT(Optimizer):
     ------
     ValueError
         A parameter out of its range; null_ratio with an inverse that leaves no null space.
+    NotPositiveDefinite
+        At a step: F singular and a damping below its rounding.
+    FloatingPointError
+        At a step: Delta_F above float64, which says nothing on the length of the step.
 
     Notes
     -----
@@ -136,9 +143,9 @@ class NGDT(Optimizer):
             the two.
         """
         if halves is not None:
+            if not isinstance(halves, Sequence | np.ndarray) or len(halves) != 2:
+                raise ValueError(f"halves must be two gradients, got {halves!r}")
             halves = tuple(_check.vector(half, "halves", np.size(theta)) for half in halves)
-            if len(halves) != 2:
-                raise ValueError(f"halves must be two gradients, got {len(halves)}")
         return self._step(theta, gradient, curvature, state, metric, halves=halves)
 
     def _start(self, theta):
@@ -159,13 +166,15 @@ class NGDT(Optimizer):
         if halves is not None:
             average, arrays["dissipation"] = self._averaged(curvature, weights, halves, state)
             dissipation = average if average > 0.0 else dissipation
+        elif "dissipation" in state.arrays:  # the average outlives a step without halves
+            arrays["dissipation"] = state.arrays["dissipation"]
         eta, clipped = self._eta(dissipation)
         if self.momentum:
             direction = self.momentum * state.arrays["momentum"] + (1.0 - self.momentum) * natural
             arrays["momentum"] = direction
         displacement = -eta * direction
         details = {
-            "predicted_cost": eta**2 * dissipation,
+            "predicted_cost": eta * dissipation * eta,
             "budget_used": self._spent(displacement, gradient, curvature),
             "regulator_dissipation": dissipation,
         }
@@ -177,18 +186,18 @@ class NGDT(Optimizer):
         rates = curvature.rates
         above, floor = curvature.range_mask(self.cutoff), self.cutoff * rates.max(initial=0.0)
         if self.inverse == "tikhonov":
-            return 1.0 / (rates + self.damping)
+            return 1.0 / definite_rates(curvature, self.damping, 'give a larger damping, or inverse="truncation"')
         if self.inverse == "flooring":
             if floor == 0.0:
                 raise ValueError("inverse='flooring' has no floor: cutoff or the whole curvature is zero")
             return 1.0 / np.maximum(rates, floor)
-        weights = np.full_like(rates, self.null_ratio)
-        if self.inverse == "truncation":
-            np.divide(1.0, rates, out=weights, where=above)
-            return weights
-        soft = rates > 0.0
-        weights[soft] = 1.0 / rates[soft] / (1.0 + (floor / rates[soft]) ** SOFT_ORDER)
-        return np.where(above, weights, weights + self.null_ratio * soft)
+        weights = np.zeros_like(rates)
+        np.divide(1.0, rates, out=weights, where=above)
+        if self.inverse == "soft":  # below the floor in powers of rates / floor, which cannot overflow
+            weights[above] /= 1.0 + (floor / rates[above]) ** SOFT_ORDER
+            below = rates[~above] / floor if floor > 0.0 else np.zeros(np.count_nonzero(~above))
+            weights[~above] = below ** (SOFT_ORDER - 1) / (1.0 + below**SOFT_ORDER) / (floor or 1.0)
+        return np.where(above, weights, weights + self.null_ratio)
 
     def _averaged(self, curvature, weights, halves, state):
         """Moving average of g1^T F^-1 g2, and the array that carries it: weighted sum, sum of weights."""
@@ -202,6 +211,7 @@ class NGDT(Optimizer):
         """The regulated rate, and which bound it met."""
         if dissipation <= 0.0:
             return self.eta_max, "max"
+        require_finite_dissipation(dissipation)
         eta = {
             "kl": np.sqrt(2.0 * self.budget / dissipation),
             "slow": np.sqrt(self.budget * self.duration / dissipation),

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _check
-from ..curvature import Curvature, dissipation
+from ..curvature import Curvature, Damped, dissipation
+from ..curvature.base import unit_scaled
+from ..curvature.dissipation import excess_of
 
 CUTOFF = 1e-10  # relative eigenvalue of the metric below which a report takes it for zero
 
@@ -21,6 +23,8 @@ CUTOFF = 1e-10  # relative eigenvalue of the metric below which a report takes i
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
     """What a step did. Quantities under a metric F are None where no metric was given, never a placeholder.
+
+    A number too large for float64, such as a Delta_F of gradients above 1e154, is reported as inf.
 
     Attributes
     ----------
@@ -38,7 +42,7 @@ class Report:
         d^T F d of the step d actually taken: momentum, noise, null-space part included.
     excess : float or None
         R = (d^T F d) Delta_F / (g^T d)^2 >= 1: metric cost over the least for the same first-order change;
-        nan where that change is zero.
+        nan where that change is zero. Below 1 where d moves along the null space of F, which costs nothing.
     null_fraction : float or None
         |P0 g| / |g|: how much of the gradient the metric cannot see.
     clipped : {"max", "min"} or None
@@ -151,8 +155,29 @@ class Optimizer:
         return self._step(theta, gradient, curvature, state, metric)
 
     def _step(self, theta, gradient, curvature, state, metric, **options) -> tuple[np.ndarray, State]:
+        theta, gradient = self._checked(theta, gradient, curvature, state, metric)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite raises below
+            displacement, arrays, facts = self._move(theta, gradient, curvature, state, **options)
+            after = theta + displacement
+        for array in (after, *arrays.values()):
+            if not np.isfinite(array).all():
+                raise FloatingPointError(
+                    f"the step of {type(self).__name__} is not finite: the largest entry of its gradient is "
+                    f"{np.abs(gradient).max():.3g}; rescale the loss, or give a smaller rate or a larger damping"
+                )
+        own_metric = facts.pop("metric", None)
+        report = measure(displacement, gradient, own_metric if metric is None else metric, step=state.step, **facts)
+        return after, State(step=state.step + 1, arrays=arrays, report=report)
+
+    def _checked(self, theta, gradient, curvature, state, metric) -> tuple[np.ndarray, np.ndarray]:
+        """theta and gradient as float vectors, all arguments of a step having been checked."""
+        if isinstance(curvature, State):
+            raise ValueError("curvature is a State: the order is (theta, gradient, curvature, state); write state=...")
         if not isinstance(state, State):
-            raise ValueError(f"state must be the State of init or of the last step, got {type(state).__name__}")
+            raise ValueError(
+                f"state must be a State, got {type(state).__name__}; begin with state = optimizer.init(theta), "
+                "then pass the one that each step returns"
+            )
         theta = _check.vector(theta, "theta")
         gradient = _check.vector(gradient, "gradient", theta.size)
         self._check_curvature(curvature, "curvature", theta.size)
@@ -163,11 +188,7 @@ class Optimizer:
                 raise ValueError(f"state is not of {type(self).__name__}: it has no {name}; begin with init")
             if state.arrays[name].shape != kept.shape:
                 raise ValueError(f"state belongs to other parameters: its {name} has shape {state.arrays[name].shape}")
-        displacement, arrays, facts = self._move(theta, gradient, curvature, state, **options)
-        displacement = _check.finite_result(displacement, f"the step of {type(self).__name__}")
-        own_metric = facts.pop("metric", None)
-        report = measure(displacement, gradient, own_metric if metric is None else metric, step=state.step, **facts)
-        return theta + displacement, State(step=state.step + 1, arrays=arrays, report=report)
+        return theta, gradient
 
     def observe(self, state: State, loss_before: float, loss_after: float) -> State:
         """The state once the loss before and after its last step is known: the same one, unless something adapts to it.
@@ -207,9 +228,20 @@ class Optimizer:
 
 def require_curvature(curvature, name: str, size: int) -> None:
     if not isinstance(curvature, Curvature):
-        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}")
+        remedy = {np.ndarray: "wrap a matrix in DenseCurvature", Damped: "give F undamped, the optimiser damps it"}
+        hint = f"; {remedy[type(curvature)]}" if type(curvature) in remedy else ""
+        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}{hint}")
     if curvature.size != size:
         raise ValueError(f"{name} is of {curvature.size} parameters, theta has {size}")
+
+
+def require_finite_dissipation(dissipation: float) -> None:
+    """FloatingPointError where a Delta_F that sets the length of a step is above float64: it would freeze the run."""
+    if not np.isfinite(dissipation):
+        raise FloatingPointError(
+            f"Delta_F = g^T F^-1 g is {dissipation:g}, and no step length follows from it: rescale the loss, "
+            "or give a larger damping"
+        )
 
 
 def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, learning_rate=None, **facts) -> Report:
@@ -236,21 +268,24 @@ def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, 
     >>> report.metric_cost, report.dissipation, report.excess
     (1.25, 1.25, 1.5625)
     """
-    d, g = _check.vector(displacement, "displacement"), _check.vector(gradient, "gradient")
+    d = _check.vector(displacement, "displacement")
+    d, long = unit_scaled(d)
+    g, steep = unit_scaled(_check.vector(gradient, "gradient", d.size))
     norm, change = float(np.linalg.norm(g)), float(g @ d)
     if metric is not None:
+        require_curvature(metric, "metric", d.size)
         least, cost = dissipation(metric, g, cutoff=CUTOFF), metric.quadratic(d)
         facts |= {
-            "dissipation": least,
-            "metric_cost": cost,
-            "excess": cost * least / change**2 if change else float("nan"),
+            "dissipation": least * steep * steep,
+            "metric_cost": cost * long * long,
+            "excess": excess_of(cost, least, change),
             "null_fraction": float(np.linalg.norm(metric.null_part(g, CUTOFF))) / norm if norm else 0.0,
         }
     return Report(
         step=step,
         learning_rate=learning_rate,
-        step_norm=float(np.linalg.norm(d)),
-        gradient_norm=norm,
-        predicted_decrease=-change,
+        step_norm=float(np.linalg.norm(d)) * long,
+        gradient_norm=norm * steep,
+        predicted_decrease=-change * steep * long,
         **facts,
     )

@@ -91,7 +91,10 @@ def joint_law(rates, schedule: Schedule) -> tuple[np.ndarray, np.ndarray, np.nda
     covariance = weight * np.exp(-rates * schedule.delay) * laws.rise(rates, schedule.time + schedule.last_read)
     first = np.sqrt(reads.variance(rates))
     mixed = np.divide(covariance, first, out=np.zeros_like(first), where=first > 0.0)  # time = 0 has no noise yet
-    rest = np.maximum(end.variance(rates) - mixed**2, 0.0)  # the difference may round to below zero
+    if schedule.n_reads == 1:
+        rest = laws.rise(rates, 2.0 * schedule.delay)  # the noise since the read, with all its digits
+    else:
+        rest = np.maximum(end.variance(rates) - mixed**2, 0.0)  # the difference may round to below zero
     return memory, response, np.stack((first, mixed, np.sqrt(rest)))
 
 

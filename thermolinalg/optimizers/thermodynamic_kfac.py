@@ -1,5 +1,6 @@
 """Thermodynamic K-FAC: the factors of each layer go to a device, which inverts them or solves with the gradient."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ class ThermodynamicKFAC(Optimizer):
         Of each run, at most one: an integrator's time [RC] ("solve" only), or reads that the host averages. Default:
         one read of each solution after the burn-in; for "invert" the limit of many reads, whose time is not modelled.
     burn_in : "auto" or float
-        As in `thermolinalg.solve`.
+        As in `thermolinalg.solve`. "auto" bounds the bias of each solve in the norm over all its columns; those of the
+        two solves add, and an entry of the step may have several tenths of its standard deviation.
     split : "pi", "even" or "each"
         See `KroneckerCurvature.split`.
     members : int
@@ -78,6 +80,10 @@ class ThermodynamicKFAC(Optimizer):
     -----
     Blocks of the curvature that are no Kronecker products (norm gains, embeddings) are damped and inverted by the
     digital host. With beta = inf and ideal converters the step is that of `KFAC` with the same split.
+
+    A factor is paid for when it is programmed and stays until the next refresh: the device is taken to have cells of
+    their own for all factors (and members of an ensemble) that it serves. One that has room for a single factor would
+    load them all, the ``loading_seconds`` of a refresh, at every step.
 
     Report: ``device_seconds`` is the time of the busiest device; `details` has ``loading_seconds`` of all factors
     programmed in the step, ``programmed_layers``, and ``condition_number``, the largest of a damped factor.
@@ -130,6 +136,8 @@ class ThermodynamicKFAC(Optimizer):
         self.tracking = Tracking() if tracking is None else tracking
         if not isinstance(self.tracking, Tracking):
             raise ValueError(f"tracking must be a Tracking, got {type(tracking).__name__}")
+        if self.tracking.eigenvalues == "samples":
+            raise ValueError('eigenvalues="samples" have no use here: the device holds the factors themselves')
         self.n_devices = _check.count(n_devices, "n_devices")
         self.workers = _check.workers(workers)
         self._held: dict[str, tuple[np.ndarray, Dense]] = {}  # operators of factors in the state: keeps factorisations
@@ -153,9 +161,8 @@ class ThermodynamicKFAC(Optimizer):
                 direction[where] = Damped(block, self.damping).function(lambda rates: 1.0 / rates, gradient[where])
         for layer in layers:
             arrays |= self._programmed(layer, state)
-        outcomes = run_chains(
-            lambda rng, layer: self._layer(layer, arrays, state, rng), self._generator(state), layers, self.workers
-        )
+        run = partial(self._layer, arrays=arrays, state=state)
+        outcomes = run_chains(run, self._generator(state), layers, self.workers) if layers else []
         for layer, (outcome, inverses) in zip(layers, outcomes, strict=True):
             direction[average.slices[layer.number]] = outcome.value.ravel()
             arrays |= inverses
@@ -182,7 +189,7 @@ class ThermodynamicKFAC(Optimizer):
             held = self._held[name] = (arrays[name], Dense(arrays[name]))
         return held[1]
 
-    def _layer(self, layer: _Layer, arrays, state, rng) -> tuple[Outcome, dict[str, np.ndarray]]:
+    def _layer(self, rng, layer: _Layer, arrays, state) -> tuple[Outcome, dict[str, np.ndarray]]:
         """A^-1 (grad W) G^-1 of one layer, and the inverses that the host keeps."""
         try:
             if self.method == "solve":

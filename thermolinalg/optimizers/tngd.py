@@ -133,6 +133,15 @@ class TNGD(DampedOptimizer):
             raise ValueError("simulator='euler' needs a finite time; simulator='law' knows the end")
         self._seed(rng)
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the inner rule, which schedules may change."""
+        return self.inner.learning_rate  # type: ignore[attr-defined]
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.inner.learning_rate = value  # type: ignore[attr-defined]
+
     def _start(self, theta):
         arrays = super()._start(theta) | {INNER + name: array for name, array in self.inner._start(theta).items()}
         if self.start == "carry":
