@@ -13,6 +13,7 @@ import scipy.linalg
 
 from . import _check, planning
 from ._chains import run_chains
+from .common_modes import CommonModes
 from .device import READ_RANGE_SDS, Device
 from .errors import NoClosedLaw
 from .fading import MomentTransient, time_until
@@ -77,6 +78,12 @@ class Correlator:
         """Covariance of the first read."""
         return self.stationary if np.isinf(self.burn_in) else self.process.covariance(self.burn_in / self.spacing)
 
+    @cached_property
+    def common(self) -> CommonModes | None:
+        """Modes that drift and noise share, if they do and all of the average is asked for."""
+        shared = None if self.V is not None else self.process.modes
+        return None if shared is None else CommonModes.of(shared)
+
     @property
     def read_variance(self) -> float:
         """What read noise and rounding add to the variance of a read, in the units of beta = 1."""
@@ -110,6 +117,15 @@ class Correlator:
             spread = spread + (self.device.beta * self.device.read_noise) ** 2
         return spread / self.n_chains
 
+    def total_variance(self) -> float:
+        """The sum of `variance`, without its entries where modes give it."""
+        if self.independent or self.common is None:
+            return float(self.variance().sum())
+        spread = self.common.total_variance(self.n_products, self.lag, self.read_variance)
+        if not self.converted:
+            spread += (self.device.beta * self.device.read_noise) ** 2 * self.common.rates.size**2
+        return spread / self.n_chains
+
     def mean_square_of_one(self) -> float:
         """n times the mean square error (Frobenius) of the average of n products, n large."""
         if self.independent:
@@ -118,8 +134,22 @@ class Correlator:
             moment_variance(self.process.drift, self.stationary, np.inf, self.lag, self.V, self.read_variance).sum()
         )
 
-    def transient(self) -> MomentTransient:
+    def transient(self) -> planning.Transient:
         """How the start at x = 0 biases the average."""
+        error = float(np.sqrt(self.total_variance()))
+        scale, rates = float(np.linalg.norm(self.answer())), 2.0 * self.process.eigenvalues.real
+        ends = {"slowest": rates.min() / self.spacing, "fastest": rates.max() / self.spacing}
+        if self.common is not None:
+            rates = 2.0 * self.common.rates
+            missing = self.common.variances if self.independent else self.common.missing(self.n_products)
+            missing = missing * np.exp(-self.lag * self.common.rates)
+            return planning.Transient(
+                lambda t0: float(np.linalg.norm(np.exp(-rates * t0 / self.spacing) * missing)), lambda t0: error,
+                scale, **ends,
+            )  # fmt: skip
+        return self._transient_of_matrices(error, scale, ends)
+
+    def _transient_of_matrices(self, error: float, scale: float, ends: dict) -> MomentTransient:
         M, S = self.step[0], self.stationary
         missing = S if self.independent else geometric_sum(M, S, self.n_products) / self.n_products
 
@@ -131,12 +161,9 @@ class Correlator:
             memory = self.process.propagator(t0 / self.spacing)
             return size(memory @ missing @ memory.T)
 
-        error = float(np.sqrt(self.variance().sum()))
-        rates = 2.0 * self.process.eigenvalues.real
-        least = 0.5 / rates.max()
+        least = 0.5 / (ends["fastest"] * self.spacing)
         return MomentTransient(
-            bias=bias, noise=lambda t0: error, scale=float(np.linalg.norm(self.answer())),
-            slowest=rates.min() / self.spacing, fastest=rates.max() / self.spacing,
+            bias=bias, noise=lambda t0: error, scale=scale, **ends,
             until=lambda target: self.spacing * time_until(self.process, missing, size, target, least),
         )  # fmt: skip
 
@@ -209,8 +236,9 @@ class Correlator:
 
     def walk(self, rng: np.random.Generator, workers: int | None):
         """The average along paths, its standard error with kind, and how many reads saturated."""
-        first = psd_factor(self.first)
-        kick = psd_factor(self.step[1])
+        matrices = not self.in_modes
+        first = psd_factor(self.first) if matrices else None
+        kick = psd_factor(self.step[1]) if matrices else None
         results = run_chains(lambda g, _: self._chain(g, first, kick), rng, range(self.n_chains), workers)
         moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
         value = self._calibrated(sum(moments) / self.n_chains)
@@ -257,11 +285,13 @@ class Correlator:
         d = self.process.dimension
         total = np.zeros((d, d if self.V is None else self.V.shape[1]))
         clipped = 0
-        source = self._pairs if self.independent else self._successive
+        source = self._pairs if self.independent else self._in_modes if self.in_modes else self._successive
         for later, earlier, saturated in source(rng, first, kick):
             total += later.T @ (earlier if self.V is None else earlier @ self.V)
             clipped += saturated
         total /= self.n_products
+        if self.in_modes:
+            total = self.common.vectors @ total @ self.common.vectors.T
         if self.lag == 0 and self.V is None:
             total = (total + total.T) / 2.0
         if not self.converted:
@@ -276,6 +306,12 @@ class Correlator:
             moment = moment + np.tril(noise) + np.tril(noise, -1).T
         moment, clipped = self.device.adc.round(moment, rng)
         return moment * self.device.beta, clipped
+
+    @cached_property
+    def in_modes(self) -> bool:
+        """Whether a trajectory is stepped in modes: the host sees its reads as they are, and only their products."""
+        reads = self.converted and (self.device.adc_bits is not None or self.device.read_noise > 0)
+        return not self.independent and self.common is not None and not reads
 
     def _read(self, rng, states) -> tuple[np.ndarray, int]:
         """States as the host sees them."""
@@ -319,6 +355,18 @@ class Correlator:
                 last = reads[-1:].copy()
             else:
                 yield reads, reads, clipped
+
+    def _in_modes(self, rng, first, kick):
+        """As `_successive`, in the modes that drift and noise share."""
+        last = np.empty((0, self.process.dimension))
+        before = self.burn_in / self.spacing
+        for reads in self.common.paths(rng, self.n_products + self.lag, ROWS, before):
+            if self.lag:
+                reads = np.concatenate((last, reads))
+                yield reads[1:], reads[:-1], 0
+                last = reads[-1:].copy()
+            else:
+                yield reads, reads, 0
 
 
 def _product_variance(x, y, yx, V) -> np.ndarray:

@@ -38,7 +38,8 @@ def stable(value, name: str) -> tuple[np.ndarray, np.ndarray]:
     drift = square(value, name)
     balanced, first, last, _, _ = scipy.linalg.lapack.dgebal(drift, scale=1, permute=1)
     block = balanced[first : last + 1, first : last + 1]
-    inner = scipy.linalg.eigvals(block, check_finite=False)
+    solve = scipy.linalg.eigvalsh if np.array_equal(block, block.T) else scipy.linalg.eigvals
+    inner = solve(block, check_finite=False).astype(complex)
     eigenvalues = np.concatenate((np.delete(np.diag(balanced), slice(first, last + 1)), inner))
     worst = eigenvalues[np.argmin(eigenvalues.real)]
     if worst.real <= 0:
