@@ -207,13 +207,21 @@ class EulerDrive:
         return float(max(self.first.bounds[1], self.last.bounds[1]))
 
 
+def fewest_paths(estimator: str) -> int:
+    """Paths that are enough on the slowest of ramps, where each is an effective one ("bar": each pair half of one)."""
+    return int(PLANNED_PATHS * FEW_PATHS * (0.5 if estimator == "bar" else 1.0))
+
+
 def trusted_duration(
     drive: ModeDrive | EulerDrive, estimator: str, n_paths: int, atol: float | None = None
 ) -> float | None:
     """Shortest duration, to within 9 %, from which on the work of so many paths is forecast to be trustworthy.
 
-    With `atol` also to have that standard error. None if its simulation would take too long.
+    With `atol` also to have that standard error. None if its simulation would take too long, or so few paths are never
+    enough.
     """
+    if n_paths < fewest_paths(estimator):
+        return None
 
     def strain(duration):
         forecast = drive.forecast(duration)
@@ -239,7 +247,7 @@ def planned(drive, estimator: str, duration, n_paths, atol) -> tuple[float, int]
     if atol is not None and estimator == "gaussian":
         raise ValueError('atol plans the scatter of e^{-w}, and estimator="gaussian" has a bias beside; give n_paths')
     if duration is None:
-        least = int(PLANNED_PATHS * FEW_PATHS)  # the price of an effective path is 1 at best
+        least = fewest_paths(estimator)
         if n_paths is not None and n_paths < least:
             raise ValueError(f"n_paths must be at least {least} where no duration is given, got {n_paths}")
         duration = trusted_duration(drive, estimator, n_paths or DEFAULT_PATHS, atol if n_paths else None)
