@@ -14,6 +14,16 @@ class FastGenerator(np.random.Generator):
     angle, so that no number lies beyond 8.5). All other methods are those of the bit generator. `spawn` gives
     generators of the same kind with names of their own.
 
+    Parameters
+    ----------
+    bit_generator : numpy.random.BitGenerator
+        Made from a SeedSequence, from which the stream takes its name.
+
+    Raises
+    ------
+    ValueError
+        `standard_normal` in another precision than float64, or into an array that is not contiguous.
+
     Examples
     --------
     >>> import thermolinalg as tl

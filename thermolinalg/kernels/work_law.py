@@ -1,4 +1,10 @@
-"""The mean of e^{-c w} over all paths of a ramp: Gaussian integrals, step by step from the last jump to the first."""
+"""The mean of e^{-c w} over all paths of a ramp: Gaussian integrals, step by step from the last jump to the first.
+
+The mean over all that follows a state x is ``e^{total - g x^2 / 2}``. A jump adds c times itself to g; the mean over
+``x' = m x + sqrt(q) xi`` turns g into ``g m^2 / (1 + g q)``. For complex c the integrals converge where those of its
+real part do: 1 + g q lies right of 0, and so does the product of such factors when one more is taken in, which then
+never crosses the cut of the logarithm.
+"""
 
 import numpy as np
 
@@ -11,11 +17,7 @@ SMALL, LARGE = 1e-100, 1e100  # bounds of a product of factors before its logari
 def log_mean_exponential(rates, lost, c):
     """``ln <e^{-c w}>`` for modes whose rates (n + 2, d) jump, then stay for a while (n times), then jump again.
 
-    `lost` (n, d) is the share 1 - m^2 of its variance that a mode has forgotten after each while. The mean over all
-    that follows a state x is ``e^{total - g x^2 / 2}``. A jump adds c times itself to g; the mean over
-    ``x' = m x + sqrt(q) xi`` turns g into ``g m^2 / (1 + g q)``. Infinite where there is no mean. For complex c the
-    integrals converge where those of its real part do: 1 + g q lies right of 0, and so does their product when one
-    more is taken in, which then never crosses the cut of the logarithm.
+    `lost` (n, d): the share 1 - m^2 of its variance that a mode has forgotten after each while. Infinite: no mean.
     """
     n, total = lost.shape[0], 0.0 * c
     g = c * (rates[n + 1] - rates[n])
