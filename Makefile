@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-TESTS := tests/unit tests/statistical tests/papers tests/peers
+TESTS := tests/unit tests/analysis tests/statistical tests/papers tests/peers
 # the tests that reach compiled kernels, run once more with checked array bounds
 KERNEL_TESTS := $(foreach name,kernels paths dynamics underdamped nonlinear determinant drives energetics inverse fast_rng,tests/unit/test_$(name).py)
 BIN := $(VENV)/bin

@@ -49,3 +49,22 @@ def test_energies_are_labelled(table):
     assert set(table.unit) == {"C V^2"}
     joules = energy.energy_time(A, B, rtol=1e-2, scales=[1.0], device=tl.Device(voltage_unit=1e-3))
     assert set(joules.unit) == {"J"}
+
+
+def test_conversion_budget_by_hand():
+    """10 W for 1 ms is 10 mJ; heat is b^T A^-1 b in C V^2 for each RC: here all eigenvalues are 2, RC is 1 us."""
+    device, d, eps = tl.Device(voltage_unit=0.1, beta=4.0), 50, 0.01
+    row = energy.conversion_budget(
+        [d], [2.0, 2.0], eps=eps, device=device, seconds=lambda n: 1e-3 * n / 50, watts=10.0
+    ).iloc[0]
+    run = tl.solve(2.0 * np.eye(d), np.ones(d), rtol=eps, device=device, rng=0)
+    assert row.digital == pytest.approx(10e-3)
+    assert row.heat == pytest.approx(run.cost.joule_heat, rel=1e-3)
+    power = d / 2.0 * 1e-9 * 0.1**2  # joules for each RC once settled
+    assert row.heat == pytest.approx(power * 2.0 / (4.0 * eps**2), rel=0.01)
+    assert row.conversions == 50**2 + 2 * 50
+    assert row.budget == pytest.approx((row.digital - row.heat) / 2600)
+    held = energy.conversion_budget([d], [2.0], eps=eps, device=device, seconds=lambda n: 1e-3, watts=10.0, loaded=True)
+    assert held.conversions.item() == 100
+    with pytest.raises(ValueError, match="voltage_unit"):
+        energy.conversion_budget([d], [2.0], eps=eps, device=tl.Device(), seconds=lambda n: 1.0, watts=1.0)
