@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.machine import timing_name
+from analysis.results_cache import Cache, using
+
 DEFAULT_SEED = 2308
 SCALE_NAMES = ("smoke", "default", "paper")
 
@@ -29,6 +32,7 @@ def main(program: str, tables: dict[str, Callable], scales: dict[str, dict], arg
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description="Compute the tables of a paper.")
     parser.add_argument("names", nargs="*", metavar="TABLE", help=f"some of: {', '.join(tables)} (default: all)")
     parser.add_argument("--out", type=Path, help="folder for csv files (default: print)")
+    parser.add_argument("--force", action="store_true", help="compute anew what was kept of tables made so")
     add_shared_options(parser)
     options = parser.parse_args(argv)
     unknown = [name for name in options.names if name not in tables]
@@ -37,9 +41,10 @@ def main(program: str, tables: dict[str, Callable], scales: dict[str, dict], arg
     if options.list:
         print("\n".join(tables))
         return 0
-    for name in options.names or tables:
-        table = tables[name](scales[options.scale][name], seed_of(name, options.seed))
-        _show(name, table, options)
+    with using(Cache(fresh=options.force, timed=timing_name())):  # alone, so that any table may measure time
+        for name in options.names or tables:
+            table = tables[name](scales[options.scale][name], seed_of(name, options.seed))
+            _show(name, table, options)
     return 0
 
 

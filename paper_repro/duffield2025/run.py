@@ -13,6 +13,7 @@ import scipy.linalg
 import scipy.stats
 
 import thermolinalg as tl
+from analysis.sweeps import sweep
 from paper_repro import command
 
 from .settings import SCALES
@@ -35,14 +36,13 @@ def exponential_error_vs_time(settings, seed: np.random.SeedSequence) -> pd.Data
     time_published (of the paper; missing where not known) [us].
     """
     cases = [(panel, d) for panel in settings.panels for d in settings.sizes]
-    rows = [
-        _case_rows(panel, d, settings, child) for (panel, d), child in zip(cases, seed.spawn(len(cases)), strict=True)
-    ]
-    return pd.DataFrame([row for case in rows for row in case])
+    tasks = [(*case, settings, child) for case, child in zip(cases, seed.spawn(len(cases)), strict=True)]
+    return pd.DataFrame([row for case in sweep(_case_rows, tasks) for row in case])
 
 
-def _case_rows(panel, d, settings, seed) -> list[dict]:
-    """Rows of one family and size."""
+def _case_rows(task) -> list[dict]:
+    """Rows of one family and size: (panel, d, settings, seed)."""
+    panel, d, settings, seed = task
     runs = [
         trajectory_error(panel, d, settings.n_reads, np.random.default_rng(child))
         for child in seed.spawn(settings.repeats)

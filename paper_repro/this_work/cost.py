@@ -1,0 +1,70 @@
+"""Tables of cost: scaling exponents, and where the device wins."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import break_even, break_even_steps, exponents
+from analysis.digital_model import Machine, assumed_machine, measured_machine
+
+from .cost_settings import ACCELERATOR, DEVICE, MEMORY
+
+HERE = "this machine"
+
+
+def scaling_exponents(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
+    """Claimed exponents beside fitted ones, with verdicts: see `analysis.exponents.exponents` and ``judged``.
+
+    Columns: quantity, variable, claimed, source, kind ("planned", "counted", "measured"), where; fitted, low, high;
+    first, last, points, repeats; holds, decided.
+    """
+    return exponents.judged(exponents.exponents(settings, seed))
+
+
+def machines(settings, rng) -> list[Machine]:
+    """This machine as measured, and the assumed accelerator."""
+    measured = measured_machine(settings.timed, settings.timing_repeats, rng, HERE, settings.streamed)
+    return [measured, assumed_machine("accelerator", **ACCELERATOR)]
+
+
+def break_even_solve(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
+    """Seconds of every way to solve A x = b over d, eps and kappa: see `analysis.break_even.solve_map`.
+
+    Columns: section ("map" or "fit"); for "map": host, loading ("counted", "free", "held"), kappa, d, eps, contender,
+    seconds, winner, advantage; for "fit", the model of each machine: host, call, overhead, per_d2, per_d3, beyond [s],
+    cache (a size), residual (rms, relative).
+    """
+    timed, *children = seed.spawn(1 + len(settings.kappas))
+    hosts = machines(settings, np.random.default_rng(timed))
+    families = [
+        break_even.family(kappa, settings.family_sizes, settings.errors, np.random.default_rng(child))
+        for kappa, child in zip(settings.kappas, children, strict=True)
+    ]
+    table = break_even.solve_map(settings.dims, settings.errors, families, DEVICE, hosts)
+    return _with_fits(table, hosts)
+
+
+def break_even_tngd(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
+    """Seconds of a step of TNGD and its rivals over N and b dz: see `analysis.break_even_steps.step_map`.
+
+    Columns: section; for "map": host, loading, N, rows (b dz), bytes (of J), fits (whether J fits an accelerator's
+    memory), method, digital, load, relax, integrate, convert, seconds, winner, over_adam; for "fit" as
+    `break_even_solve`.
+    """
+    hosts = machines(settings, np.random.default_rng(seed))
+    table = break_even_steps.step_map(
+        settings.weights, settings.rows, hosts, DEVICE, dz=settings.dz, iterations=settings.iterations,
+        time=settings.time,
+    )  # fmt: skip
+    return _with_fits(table.assign(fits=table.bytes <= MEMORY), hosts)
+
+
+def _with_fits(table, hosts) -> pd.DataFrame:
+    fits = pd.concat([host.summary() for host in hosts]).rename(columns={"machine": "host"})
+    return pd.concat([table.assign(section="map"), fits.assign(section="fit")], ignore_index=True)
+
+
+TABLES = {
+    "scaling_exponents": scaling_exponents,
+    "break_even_solve": break_even_solve,
+    "break_even_tngd": break_even_tngd,
+}
