@@ -7,6 +7,7 @@ from matplotlib.patches import Patch
 from paper_repro.aifer2024.run import TABLES
 from paper_repro.aifer2024.settings import SCALES
 
+from . import aifer2024_primitives, aifer2024_refinement, aifer2024_scaling
 from .catalogue import FigureSpec
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, RED, SKY, YELLOW, ordered_colours, panels, scientific
 
@@ -187,4 +188,7 @@ FIGURES = (
         "alone leave more than 1 %. Right: dots are the rms error over runs, bars the 10 to 90 % quantiles. "
         "Joule heat is that of the mean currents, with V^2 = 1/beta; a larger b saves time and costs power.",
     ),
+    *aifer2024_scaling.FIGURES,
+    *aifer2024_refinement.FIGURES,
+    *aifer2024_primitives.FIGURES,
 )

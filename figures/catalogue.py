@@ -3,8 +3,13 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-PAPERS = ("aifer2024", "duffield2025", "donatella2024", "donatella2025", "you2026")  # in the order of the gallery
+ORDER = (  # of the gallery
+    "aifer2024", "duffield2025", "melanson2025", "aifer2024_mitigation", "donatella2024", "donatella2025", "you2026",
+    "this_work",
+)  # fmt: skip
+PAPERS = tuple(name for name in ORDER if (Path(__file__).parent / f"{name}.py").exists())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +21,7 @@ class FigureSpec:
     id : str
         Unique name; also that of its files.
     paper : str
-        The drawing module and the folder in `paper_repro`.
+        The drawing module and the folder in `paper_repro`; "this_work": comparisons of our own.
     table : callable
         (settings, seed sequence) to a tidy table.
     settings : dict
@@ -24,7 +29,8 @@ class FigureSpec:
     draw : callable
         Table to matplotlib Figure.
     timed : bool
-        Whether it measures time on this machine: then it runs alone and its bytes vary.
+        Whether it measures time on this machine: then it runs alone, and its bytes vary from measurement to
+        measurement.
     look : str
         One sentence: what to see.
     note : str

@@ -1,29 +1,31 @@
-"""From a figure's record to its four files: png, pdf, csv and the json that says how they came about."""
+"""From a figure's record to its four files: png, pdf, csv and the json that says how they came about.
+
+The table is taken from the results cache if it is there; the files are left alone if nothing they depend on changed.
+"""
 
 import hashlib
+import inspect
 import io
 import json
-import os
-import platform
 import subprocess
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import threadpoolctl
-
+from analysis.keys import REPRODUCTIONS, ROOT, digest, key_of, plain
+from analysis.machine import environment
+from analysis.results_cache import active, write_whole
+from analysis.sweeps import remember
 from paper_repro.command import seed_of
 
 from .catalogue import FigureSpec
 from .style import house_style
 
-PACKAGES = ("numpy", "scipy", "numba", "pandas", "matplotlib", "seaborn")
-INDEX_HEAD = """# Gallery
-
-Written by `python -m figures`. The numbers behind each picture are in its csv file, how it was made in its json file.
-"""
+HERE = Path(__file__).resolve().parent
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}}  # what would make the bytes vary
+DRAWING = ("style.py", "produce.py")
+DRAWN_WITH = ("matplotlib", "seaborn", "pandas")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +39,65 @@ class Job:
     commit: dict
 
 
-def produce(spec: FigureSpec, job: Job) -> None:
-    """Compute, draw and write one figure."""
-    wall, cpu = time.perf_counter(), time.process_time()
+def produce(spec: FigureSpec, job: Job) -> str:
+    """Compute, draw and write one figure, as far as that is not done; in a word, what was done."""
     seed, settings = seed_of(spec.id, job.seed), spec.settings[job.scale]
-    table = spec.table(settings, seed)
+    cache = active()
+    key = key_of(spec.table, settings, seed, figure=spec.id, timed=cache.timed)
+    picture_key = drawing_key(spec, key, job.scale)
+    if not cache.fresh and is_made(spec.id, job.out, picture_key):
+        return "unchanged"
+    known = cache.read(key) is not None
+    made = remember(cache, key, lambda: compute(spec, settings, seed, job))
+    table = made.pop("table")
     csv = table.to_csv(index=False, lineterminator="\n").encode()
-    pictures = render(spec.draw, table)
+    files = render(spec.draw, table) | {"csv": csv}
     sidecar = {
         "figure": spec.id, "paper": spec.paper, "look": spec.look, "note": spec.note, "command": job.command,
         "scale": job.scale, "settings": asdict(settings), "seed": job.seed, "seed_entropy": seed.entropy,
-        "spawn_key": list(seed.spawn_key), "measures_time": spec.timed, "git": job.commit, **environment(),
-        "wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu,
-        "csv_sha256": hashlib.sha256(csv).hexdigest(),
+        "spawn_key": list(seed.spawn_key), "measures_time": spec.timed, "git": job.commit, **made, "table_key": key,
+        "picture_key": picture_key, "csv_sha256": sha256(csv), "png_sha256": sha256(files["png"]),
+        "pdf_sha256": sha256(files["pdf"]),
     }  # fmt: skip
-    files = pictures | {"csv": csv, "json": (json.dumps(sidecar, indent=1) + "\n").encode()}
+    files["json"] = (json.dumps(sidecar, indent=1) + "\n").encode()  # the last to be written: it vouches for the others
     for suffix, content in files.items():
         write_whole(job.out / f"{spec.id}.{suffix}", content)
+    return "drawn from the cache" if known else "computed"
+
+
+def compute(spec: FigureSpec, settings, seed, job: Job) -> dict:
+    """The table and how it was computed."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    table = spec.table(settings, seed)
+    spent = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    computed = {"command": job.command, "git": job.commit}
+    return {"table": table, "computed": computed, **environment(), **spent}
+
+
+def drawing_key(spec: FigureSpec, table_key: str, scale: str) -> str:
+    """Key of the files: of the table, its scale, what draws it, and the paper's sources, which drawings may use."""
+    files = [HERE / name for name in DRAWING] + sorted(HERE.glob(f"{spec.paper}*.py"))
+    files += sorted((ROOT / REPRODUCTIONS / spec.paper).rglob("*.py"))
+    own = Path(inspect.getfile(spec.draw)).read_bytes()
+    facts = [table_key, digest(files), sha256(own), plain([spec.look, spec.note, scale])]
+    return sha256(json.dumps(facts + [version(name) for name in DRAWN_WITH]).encode())
+
+
+def is_made(name: str, out: Path, picture_key: str) -> bool:
+    """Whether the files of a figure are those of this key, and whole."""
+    try:
+        sidecar = json.loads((out / f"{name}.json").read_text())
+        if sidecar["picture_key"] != picture_key:
+            return False
+        suffixes = (*METADATA, "csv")
+        return all(sha256((out / f"{name}.{end}").read_bytes()) == sidecar[f"{end}_sha256"] for end in suffixes)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def sha256(content: bytes) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def render(draw, table) -> dict[str, bytes]:
@@ -68,39 +112,6 @@ def render(draw, table) -> dict[str, bytes]:
     return contents
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def environment() -> dict:
-    """Versions, BLAS and its threads, processor."""
-    blas = [
-        {"library": pool["internal_api"], "version": pool["version"], "threads": pool["num_threads"]}
-        for pool in threadpoolctl.threadpool_info()
-    ]
-    return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "blas": blas,
-        "cpu": {"model": processor(), "cores": os.cpu_count(), "load_average": os.getloadavg()[0]},
-    }
-
-
-def processor() -> str:
-    """Name of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def git_state(folder: Path) -> dict:
     """Commit of the checkout and whether it was changed since; None where there is no git."""
 
@@ -111,17 +122,3 @@ def git_state(folder: Path) -> dict:
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain").strip())}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
-
-
-def write_index(specs, out: Path) -> None:
-    """The README of a gallery: every figure that is there, with what to see in it."""
-    lines = [INDEX_HEAD]
-    for spec in specs:
-        sidecar = out / f"{spec.id}.json"
-        if not sidecar.exists():
-            continue
-        made = json.loads(sidecar.read_text())
-        links = ", ".join(f"[{suffix}]({spec.id}.{suffix})" for suffix in ("pdf", "csv", "json"))
-        lines += [f"## {spec.id}", "", made["look"], "", f"![{spec.id}]({spec.id}.png)", "", made["note"], ""]
-        lines += [f"Scale {made['scale']}, seed {made['seed']}: {links}", ""]
-    write_whole(out / "README.md", "\n".join(lines).encode())

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import matplotlib
 import seaborn
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 # Okabe and Ito: told apart with every common kind of colour vision
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
@@ -56,6 +57,25 @@ def panels(rows=1, columns=1, *, height=2.9, width=PANEL_WIDTH, **options):
 def ordered_colours(n: int):
     """n colours for values with an order: dark to light, readable in grey as well."""
     return seaborn.color_palette("viridis", n + 1)[:n]
+
+
+def shaded_line(ax, x, middle, low, high, **style):
+    """A line with what lies between two others shaded: a mean and one standard deviation either way, quantiles."""
+    ax.plot(x, middle, **style)
+    ax.fill_between(x, low, high, color=style["color"], alpha=0.15, lw=0)
+
+
+def plain_log(axis):
+    """A logarithmic axis with numbers as they are: 0.5, 1, 2."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def plain_ticks(axis, values):
+    """Ticks at these values and nowhere else, with numbers as they are."""
+    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_minor_locator(NullLocator())
 
 
 def scientific(value: float) -> str:

@@ -1,156 +1,22 @@
 """Figures of You (2026), NGD-T, doi:10.21203/rs.3.rs-8626621/v1."""
 
 import numpy as np
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
 
 from paper_repro.you2026.descent import excess_of_linear_rule
 from paper_repro.you2026.run import TABLES
-from paper_repro.you2026.settings import SCALES, UNDAMPED
+from paper_repro.you2026.settings import SCALES
 
 from .catalogue import FigureSpec
-from .style import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, YELLOW, ordered_colours, panels
-
-# colour, line style, marker: dashed for methods without curvature
-METHODS = {
-    "SGD": (GREY, "--", "o"),
-    "Adam": (BLACK, "--", "s"),
-    "signSGD": (YELLOW, "--", "^"),
-    "NGD": (BLUE, "-", "o"),
-    "K-FAC": (GREEN, "-", "s"),
-    "TNGD": (RED, ":", "^"),
-    "T-KFAC": (PINK, ":", "v"),
-    "NGD-T": (ORANGE, "-", "D"),
-    "NGD-T (K-FAC)": (ORANGE, "-.", "P"),
-    UNDAMPED: (SKY, "-", "X"),
-}
-NATS = "[nats]"
-SEVERAL = "mean, ± 1 sd of seeds"
-
-
-def across_seeds(rows, x: str, column: str):
-    """Mean and standard deviation over seeds by x."""
-    grouped = rows.groupby(x)[column]
-    return grouped.mean(), grouped.std(ddof=1)
-
-
-def draw_band(ax, rows, x: str, column: str, scale: str, **style):
-    """Mean over seeds, and one standard deviation either way: of the logarithm where the axis is logarithmic."""
-    to, back = (np.log, np.exp) if scale == "log" else (np.asarray, np.asarray)
-    mean, sd = across_seeds(rows.assign(**{column: to(rows[column])}), x, column)
-    ax.plot(mean.index, back(mean), **style)
-    ax.fill_between(mean.index, back(mean - sd), back(mean + sd), color=style["color"], alpha=0.15, lw=0)
-
-
-def draw_points(ax, rows, x: str, column: str, **style):
-    """Means over seeds with bars of one standard deviation, joined."""
-    mean, sd = across_seeds(rows, x, column)
-    ax.errorbar(mean.index, mean, sd, capsize=2, elinewidth=1.0, **style)
-
-
-def plain_log(axis):
-    """A logarithmic axis with numbers as they are: 0.5, 1, 2."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
-
-
-# -- all optimisers under one metric
-
-CURVES = (
-    ("test_loss", "test loss", "log"),
-    ("dissipation", rf"$\Delta_F = g^T F^{{+}} g$ {NATS}", "log"),
-    ("metric_cost", rf"metric cost of a step $d^T F d$ {NATS}", "log"),
-    ("excess", r"excess $R = \Delta_F\, d^T F d / (g^T d)^2$", "log"),
-    ("clipped", r"share of steps at $\eta_{max}$", "linear"),
+from .style import BLACK, BLUE, GREEN, GREY, ORANGE, RED, SKY, ordered_colours, panels, plain_log, plain_ticks
+from .you2026_methods import (
+    METHODS,
+    NATS,
+    SEVERAL,
+    draw_architectures,
+    draw_dissipation,
+    draw_points,
+    draw_speed_cost,
 )
-
-
-def draw_dissipation(table):
-    """Curves of every method against the step, loss against cost, and the cost of reaching a loss."""
-    figure, axes = panels(2, 4, height=2.9, width=3.1)
-    course = table[table.series == "course"]
-    for ax, (column, label, scale) in zip(axes.flat, CURVES, strict=False):
-        for method, rows in course.groupby("method", sort=False):
-            if column == "clipped" and not method.startswith("NGD-T"):
-                continue
-            colour, line, _ = METHODS[method]
-            draw_band(ax, rows, "step", column, scale, color=colour, ls=line, label=method)
-        ax.set(xlabel="step", ylabel=label, yscale=scale)
-    axes[0, 3].axhline(1.0, color=BLACK, lw=0.8)
-    axes[1, 0].set_ylim(-0.03, 1.03)
-    _draw_loss_against_cost(axes[1, 1], course)
-    _draw_reached(axes[1, 2], table[table.series == "training"], "training loss")
-    _draw_reached(axes[1, 3], table[table.series == "test"], "test loss")
-    handles = [
-        Line2D([], [], color=METHODS[name][0], ls=METHODS[name][1], marker=METHODS[name][2], label=name)
-        for name in course.method.unique()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2, handlelength=2.6)
-    return figure
-
-
-def _draw_loss_against_cost(ax, course):
-    """Mean training loss against mean cost so far."""
-    for method, rows in course.groupby("method", sort=False):
-        colour, line, _ = METHODS[method]
-        means = rows.groupby("step")[["total_cost", "loss"]].mean()
-        ax.plot(means.total_cost, means.loss, color=colour, ls=line)
-    ax.set(xscale="log", yscale="log", xlabel=rf"metric cost so far, $\sum d^T F d$ {NATS}", ylabel="training loss")
-
-
-def _draw_reached(ax, rows, what: str):
-    """Total cost against steps until each level: a point for each, the lowest level filled."""
-    levels = sorted(rows.level.unique(), reverse=True)
-    for method, of_method in rows.groupby("method", sort=False):
-        colour, line, marker = METHODS[method]
-        everywhere = of_method[of_method.groupby("level").step.transform(lambda steps: steps.notna().all())]
-        means = everywhere.groupby("level")[["step", "total_cost"]].agg(["mean", "std"]).sort_index(ascending=False)
-        x, y = means["step"], means["total_cost"]
-        ax.errorbar(x["mean"], y["mean"], y["std"], x["std"], color=colour, ls=line, lw=0.8, elinewidth=0.8)
-        for level in means.index:
-            face = colour if level == levels[-1] else "white"
-            ax.plot(x["mean"][level], y["mean"][level], marker, color=colour, mfc=face, ms=6)
-    ax.set(xscale="log", yscale="log", xlabel=f"steps to a {what} of " + " and ".join(f"{level:g}" for level in levels))
-    ax.set_ylabel(rf"metric cost until then {NATS}")
-    plain_log(ax.xaxis)
-    _draw_products(ax)
-
-
-def _draw_products(ax):
-    """Lines of equal cost times steps, a decade apart."""
-    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
-    for power in range(int(np.floor(np.log10(left * low))), int(np.ceil(np.log10(right * high))) + 1):
-        ax.plot([left, right], [10.0**power / left, 10.0**power / right], color=GREY, lw=0.6, ls=":", zorder=0)
-    ax.set(xlim=(left, right), ylim=(low, high))
-
-
-# -- speed and cost
-
-
-def draw_speed_cost(table):
-    """Each method's steps in the plane of speed and cost, over those of all others."""
-    methods = list(table.method.unique())
-    columns = min(5, len(methods))
-    figure, axes = panels(-(-len(methods) // columns), columns, height=2.5, width=2.4, sharex=True, sharey=True)
-    plane = table.assign(speed=table.decrease**2, product=table.dissipation * table.metric_cost)
-    plane = plane[plane.speed > 0.0]
-    low, high = plane.speed.quantile(0.002), plane["product"].quantile(0.998)
-    for ax, method in zip(axes.flat, methods, strict=False):
-        own = plane[plane.method == method]
-        ax.plot(plane.speed, plane["product"], ".", color="#DDDDDD", ms=2, mew=0, rasterized=True)
-        ax.plot(own.speed, own["product"], ".", color=METHODS[method][0], ms=3, mew=0, rasterized=True)
-        ax.plot([low, high], [low, high], color=BLACK, lw=1.0)
-        ax.fill_between([low, high], low / 10.0, [low, high], color=GREY, alpha=0.15, lw=0)
-        ax.set_title(f"{method}: median R = {own.excess.median():.3g}", fontsize=8.5)
-        ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high * 2.0))
-    for ax in axes.flat[len(methods) :]:
-        ax.set_visible(False)
-    axes[0, 0].annotate("not possible", (0.96, 0.05), xycoords="axes fraction", ha="right", fontsize=8)
-    figure.supxlabel(rf"(loss decrease)$^2$, $(g^T d)^2$ {NATS}$^2$", fontsize=9)
-    figure.supylabel(rf"$\Delta_F \; d^T F d$ {NATS}$^2$", fontsize=9)
-    return figure
-
 
 # -- rules and budgets
 
@@ -295,8 +161,7 @@ def draw_estimators(table):
             )  # fmt: skip
         sizes = sorted(of_point.batch_size.unique())
         ax.set(xscale="log", yscale="log", xlabel="batch size B", ylabel=rf"$\Delta_F$ {NATS}")
-        ax.set_xticks(sizes, [str(size) for size in sizes])
-        ax.xaxis.set_minor_locator(NullLocator())
+        plain_ticks(ax.xaxis, sizes)
         ax.set_title("at the start" if point == "start" else "after training")
         plain_log(ax.yaxis)
     floors = table[table.section == "floor"].value
@@ -326,15 +191,16 @@ FIGURES = (
     spec(
         "ngdt_dissipation_training",
         draw_dissipation,
-        "Under one metric NGD-T pays little more than the least cost of each step, Adam a few times that; NGD-T gets "
-        "to a loss at less total cost than Adam, but TNGD, and signSGD in more steps, at less than NGD-T.",
-        "Digits, dense network; settings tuned with the same budget for every method. Every step of every method is "
-        "measured under the exact Fisher information F of its batch. Curves: blocks of steps, mean and one standard "
-        "deviation of seeds, of the logarithm where the axis is logarithmic (R: medians of blocks); runs that diverged "
-        "end early. Lower right: steps and total cost at the end of the first block whose mean training loss, or at "
-        "the first evaluation whose test loss, is not above a level (filled: the lower one); only where all seeds "
-        "reached it. Dotted: equal cost times steps, which is at least the squared metric length of a path. The cost "
-        "is in nats of the model's distribution, not heat of a machine.",
+        "Under one metric NGD-T pays little more than the least cost of each step, Adam a few times that; to a loss "
+        "of the training set TNGD gets at the least total cost.",
+        "Digits, a dense and a convolutional network; settings tuned with the same budget for every method. Every step "
+        "of every method is measured under the exact Fisher information F of its batch. Curves: blocks of steps, mean "
+        "and one standard deviation of seeds, of the logarithm (R: medians of blocks; its axis ends below the first "
+        "blocks of K-FAC); runs that diverged end early. "
+        "Right: steps and total cost at the end of the first block whose mean training loss is not above a level "
+        "(filled: the lower one); only where all seeds reached it. Dotted: equal cost times steps, which is at least "
+        "the squared metric length of a path. The csv file has Delta_F, clipping and levels of the test loss too. The "
+        "cost is in nats of the model's distribution, not heat of a machine.",
     ),
     spec(
         "ngdt_speed_cost",
@@ -342,9 +208,10 @@ FIGURES = (
         "No step gets below the bound (g^T d)^2 <= Delta_F d^T F d; the undamped natural gradient lies on it, other "
         "methods above, those on Kronecker factors and without curvature most.",
         "Every step of the runs of ngdt_dissipation_training; in grey those of all methods. R is the height over the "
-        "line: the cost of a step over the least for the same first-order decrease. The few steps of NGD-T, undamped, "
-        "above the line are those of runs about to diverge: Delta_F counts eigenvalues down to 1e-10 of the largest, "
-        "the truncation of the steps ends at 1e-8.",
+        "line: the cost of a step over the least for the same first-order decrease; medians in the order of the "
+        "networks; one step in a hundred lies beyond the frame. The few steps of NGD-T, undamped, above the line are "
+        "those of runs about to diverge: Delta_F counts eigenvalues down to 1e-10 of the largest, the truncation of "
+        "the steps ends at 1e-8.",
     ),
     spec(
         "ngdt_budget_sweep",
@@ -382,5 +249,16 @@ FIGURES = (
         "Left, middle: batches drawn with replacement, F the exact Fisher information of all samples, damped; bars are "
         "two standard errors; nothing is fitted. Right: one batch, after training; "
         "diagonal: of the squared batch gradient.",
+    ),
+    spec(
+        "ngdt_architectures",
+        draw_architectures,
+        "On three other networks NGD-T on Kronecker factors trains like Adam or better in as many steps, but at more "
+        "metric cost: the budget that it keeps is one under its own factors.",
+        "Toy networks, 60 steps in batches of 32; six settings tried a method, judged on held-out data by one seed. "
+        "Above: blocks of steps, mean and one standard deviation of the logarithm over seeds. Below: each seed. "
+        "Every step is measured under the Fisher information of its batch: exact for the graph network, for the "
+        "others an unbiased estimate from labels that no optimiser sees. Kronecker factors from one label a "
+        "prediction, averaged over steps.",
     ),
 )

@@ -1,15 +1,22 @@
-"""One BLAS thread, reproducible seeds that nobody picks, and settings of the property tests."""
+"""One BLAS thread and one process, results in a cache of the run's own, reproducible seeds that nobody picks."""
 
 import os
 
 for _name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR"):  # before NumPy loads its BLAS
     os.environ[f"{_name}_NUM_THREADS"] = "1"
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # figures one after the other unless a test asks for more
 
+import atexit  # noqa: E402
+import shutil  # noqa: E402
+import tempfile  # noqa: E402
 import zlib  # noqa: E402
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+
+os.environ["THERMOLINALG_RESULTS"] = tempfile.mkdtemp(prefix="thermolinalg-results-")  # not the user's
+atexit.register(shutil.rmtree, os.environ["THERMOLINALG_RESULTS"], ignore_errors=True)
 
 SEED = int(os.environ.get("THERMOLINALG_SEED", "0"))  # other values try the whole suite on other random numbers
 

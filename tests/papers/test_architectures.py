@@ -5,7 +5,6 @@ import doctest
 import importlib
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from scipy.signal import correlate
@@ -13,6 +12,7 @@ from scipy.special import erf, expit, softmax
 
 from paper_repro import models
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,14 +27,6 @@ ACTIVATIONS = {
     "sigmoid": expit,
     "gelu": lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Tiny networks spend their time in the compiler: have it try less."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def parameters(model, rng):

@@ -1,11 +1,12 @@
-"""Every paper has a drawing module, a test and expected values; every figure is in the test of its paper."""
+"""Every paper has a drawing module, tests and claims; every figure is in them."""
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 import paper_repro
-from figures.catalogue import PAPERS, all_figures
+from figures.catalogue import ORDER, PAPERS, all_figures
 
 HERE = Path(__file__).parent
 FOLDERS = sorted(path.parent.name for path in Path(paper_repro.__file__).parent.glob("*/run.py"))
@@ -18,17 +19,24 @@ def missing_names(names, text: str) -> list[str]:
 
 def test_every_paper_is_drawn():
     assert sorted(PAPERS) == FOLDERS
+    assert set(PAPERS) <= set(ORDER)
 
 
 @pytest.mark.parametrize("paper", FOLDERS)
 def test_every_figure_is_tested(paper):
-    test = HERE / f"test_{paper}.py"
-    assert test.exists(), f"{paper} has no test"
+    tests = sorted(HERE.glob(f"test_{paper}*.py"))
+    assert tests, f"{paper} has no test"
     figures = [spec.id for spec in all_figures().values() if spec.paper == paper]
     assert figures
-    assert not missing_names(figures, test.read_text())
-    expected = Path(paper_repro.__file__).parent / paper / "expected.json"
-    assert not missing_names(figures, expected.read_text())
+    assert not missing_names(figures, "".join(test.read_text() for test in tests))
+
+
+@pytest.mark.parametrize("paper", FOLDERS)
+def test_every_figure_has_claims(paper):
+    verdicts = importlib.import_module(f"paper_repro.{paper}.verdicts")
+    figures = [spec.id for spec in all_figures().values() if spec.paper == paper]
+    assert sorted(figures) == sorted(verdicts.EXPECTED)
+    assert all(verdicts.EXPECTED.values())
 
 
 def test_the_check_can_fail():

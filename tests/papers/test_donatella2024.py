@@ -1,9 +1,6 @@
 """Donatella et al., arXiv:2405.13817: figures at smoke scale; parts of a step, momentum and verdicts by oracles."""
 
-import json
 from dataclasses import replace
-from hashlib import sha256
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -11,26 +8,16 @@ import pytest
 
 import thermolinalg as tl
 from paper_repro import claims
-from paper_repro.donatella2024 import run, settings, step_times, verdicts
-from paper_repro.donatella2024.null_momentum import NullMomentum
+from paper_repro.donatella2024 import curves, optimizers, run, settings, step_times, verdicts
+from paper_repro.donatella2024.null_momentum import NAME, NullMomentum
+from paper_repro.recipes import optimizer_class
 
-FIGURES = ("tngd_optimizers", "tngd_carried_state", "tngd_noise", "tngd_step_cost")
+FIGURES = (
+    "tngd_optimizers", "tngd_optimizers_in_time", "tngd_carried_state", "tngd_noise", "tngd_finetuning",
+    "tngd_step_cost",
+)  # fmt: skip
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 SMOKE = settings.SCALES["smoke"]
-figures_main = import_module("figures.__main__").main
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory):
-    """All figures, made once."""
-    out = tmp_path_factory.mktemp("gallery")
-    assert figures_main(["donatella2024", "--scale", "smoke", "--out", str(out)]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def tables(gallery):
-    """What was drawn."""
-    return {name: pd.read_csv(gallery / f"{name}.csv") for name in FIGURES}
 
 
 @pytest.fixture
@@ -49,26 +36,34 @@ def factors(size, n_rows, rng, scale=1.0):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(gallery, name):
-    assert (gallery / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert (gallery / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    sidecar = json.loads((gallery / f"{name}.json").read_text())
-    assert sidecar["csv_sha256"] == sha256((gallery / f"{name}.csv").read_bytes()).hexdigest()
-    assert sidecar["measures_time"] == (name in ("tngd_optimizers", "tngd_step_cost"))
+def test_files(sidecar, name):
+    assert sidecar(name)["measures_time"] == (name in ("tngd_optimizers_in_time", "tngd_step_cost"))
 
 
 def test_settings_are_the_papers():
     paper = settings.SCALES["paper"]
-    assert all(paper[name].batch_size == 64 and paper[name].seeds == 5 for name in FIGURES[:3])
+    assert all(paper[name].batch_size == 64 and paper[name].seeds == 5 for name in FIGURES[:4])
     carried = paper["tngd_carried_state"]
     assert (carried.learning_rate, carried.damping, carried.times) == (0.01, 0.01, (5.0, 10.0, 20.0, 50.0))
     assert carried.delays == (0.2, 1.0)
     assert {0.1, 0.01, 0.001} < set(paper["tngd_noise"].kappas)
-    assert run.TNGD_TIME == 50.0
+    assert optimizers.TNGD_TIME == 50.0
+    tuned = paper["tngd_finetuning"]
+    assert (tuned.rank, tuned.scale, tuned.times, tuned.n_train, tuned.batch_size) == (
+        2,
+        32.0,
+        (0.1, 0.2, 0.4),
+        800,
+        32,
+    )
+    assert settings.FINETUNING_RATES == {"Adam": 1e-3, "TNGD": 0.01, "TNGD-Adam": 1e-3}
+    assert settings.FINETUNING_DAMPING == 1.0
 
 
 def test_every_optimizer_has_its_curve_and_its_times(tables):
-    table, chosen = tables["tngd_optimizers"], SMOKE["tngd_optimizers"]
+    table, chosen = tables["tngd_optimizers_in_time"], SMOKE["tngd_optimizers_in_time"]
+    untimed = tables["tngd_optimizers"]  # the same runs
+    pd.testing.assert_frame_equal(table[untimed.columns], untimed)
     assert set(table.method) == set(chosen.methods)
     by_run = table.groupby(["method", "seed"])
     assert (by_run.size() == chosen.steps // chosen.every).all()
@@ -83,7 +78,10 @@ def test_every_optimizer_has_its_curve_and_its_times(tables):
 
 
 def test_runs_that_are_compared_share_their_seeds(tables):
-    for name, labels in (("tngd_optimizers", ["method"]), ("tngd_carried_state", ["series", "time", "delay"])):
+    for name, labels in (
+        ("tngd_optimizers", ["method"]), ("tngd_finetuning", ["section", "method"]),
+        ("tngd_carried_state", ["series", "time", "delay"]),
+    ):  # fmt: skip
         seeds = tables[name].groupby(labels).seed.unique().map(sorted)
         assert all(found == seeds.iloc[0] for found in seeds)
     assert len(seeds.iloc[0]) == SMOKE["tngd_carried_state"].seeds
@@ -108,11 +106,25 @@ def test_start_of_the_voltages_matters_less_for_longer_times(tables):
 
 
 def test_noise_only_harms(tables):
-    table = tables["tngd_noise"]
-    quiet, loud = (verdicts.noisy(table, "carry", kappa0) for kappa0 in (0.0, 0.1))
+    table, chosen = tables["tngd_noise"], SMOKE["tngd_noise"]
+    quiet = verdicts.noisy(table, "carry", 0.0)
+    options = {"time": chosen.time, "start": "carry", "beta": 0.1}  # so loud that every run shows it
+    loud = [run.sweep_run(chosen, "TNGD", options, seed).late_loss.iloc[0] for seed in quiet.index]
     assert (loud > quiet).all()
     anew = [verdicts.noisy(table, "gradient", kappa0).mean() for kappa0 in (0.0, 1e-3)]
     assert anew[1] == pytest.approx(anew[0], rel=0.02)
+
+
+def test_finetuning_table(tables):
+    table, chosen = tables["tngd_finetuning"], SMOKE["tngd_finetuning"]
+    runs = table.groupby(["section", "method", "start", "time", "seed"], dropna=False)
+    assert runs.ngroups == (1 + len(chosen.methods) + 3 + len(chosen.times) + 2 * len(chosen.controls)) * chosen.seeds
+    assert np.isfinite(table[["loss", "late_loss"]]).all(axis=None)
+    assert np.isfinite(runs.last()[["test_loss", "test_accuracy"]]).all(axis=None)
+    assert table.text_sha256.str.fullmatch("[0-9a-f]{64}").all()
+    assert table.text_sha256.nunique() == 1
+    on_device = table.method.str.startswith("TNGD") | (table.start == "momentum")
+    assert (table.time.notna() == on_device).all()
 
 
 def test_step_cost_table(tables):
@@ -156,7 +168,7 @@ def test_tables_command(capsys):
 
 def test_points_are_means_of_blocks_and_the_last_evaluation():
     log = pd.DataFrame({"step": range(5), "loss": [1.0, 3.0, 2.0, 6.0, 5.0], "test_loss": [np.nan, 7, np.nan, 8, 9]})
-    found = run.points(log.assign(test_accuracy=log.test_loss / 10), 2)
+    found = curves.points(log.assign(test_accuracy=log.test_loss / 10), 2)
     assert found.step.tolist() == [2, 4, 5]
     assert found.loss.tolist() == [2.0, 4.0, 5.0]
     assert found.test_loss.tolist() == [7.0, 8.0, 9.0]
@@ -204,6 +216,10 @@ def test_dense_solves_stop_at_their_size(batch):
 
 
 # -- momentum in the null space
+
+
+def test_a_run_can_name_the_optimiser():
+    assert optimizer_class(NAME) is NullMomentum
 
 
 def test_null_momentum_is_what_it_says(rng):

@@ -1,7 +1,6 @@
 """Donatella et al., arXiv:2502.08603: the figures at smoke scale, device times and layer updates by oracles."""
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 import scipy.linalg
 import scipy.stats
+import threadpoolctl
 
 import paper_repro.donatella2025
 import thermolinalg as tl
@@ -28,6 +28,7 @@ from paper_repro.donatella2025 import (
 
 FIGURES = (
     "tkfac_quantised_training",
+    "tkfac_architectures",
     "tkfac_breakdown",
     "tkfac_width_scaling",
     "tkfac_update_error",
@@ -50,7 +51,8 @@ def gallery(tmp_path_factory):
 def table(gallery, request):
     """What was drawn in the figure that the test is marked with."""
     found = pd.read_csv(gallery / f"{request.param}.csv")
-    return found.fillna({name: "" for name in ("variant", "rounding", "stopped") if name in found})
+    words = [name for name in ("variant", "rounding", "stopped") if name in found]
+    return found.astype(dict.fromkeys(words, object)).fillna(dict.fromkeys(words, ""))
 
 
 def of(name):
@@ -77,7 +79,7 @@ def test_tables_command(capsys):
 @of("tkfac_quantised_training")
 def test_runs_that_stop_say_why(table):
     stopped = table[table.stopped != ""]
-    assert stopped.stopped.str.startswith(("NotPositiveDefinite", "NotConverged")).all()
+    assert stopped.stopped.str.contains(r"^refused at step \d+: (?:NotPositiveDefinite|NotConverged): ").all()
     assert stopped.area.isna().all()
     coarse = stopped[(stopped.variant == "plain") & (stopped.rounding == "nearest")]
     assert coarse.bits.tolist() == [4.0] * SMOKE["tkfac_quantised_training"].seeds
@@ -117,6 +119,19 @@ def test_no_run_to_the_end_is_told():
 
 
 # -- where the time goes
+
+
+def test_digital_times_are_those_of_one_blas_thread():
+    """Whatever was set before, and back again after."""
+    seen = []
+
+    def call():
+        seen.append(max(pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"))
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        assert layer_times.seconds(call, 3) >= 0.0
+        call()
+    assert seen == [1, 1, 1, 1, 2]
 
 
 def test_layer_update_by_both_ways(rng):
@@ -319,55 +334,22 @@ def test_every_claim_is_judged(gallery, name):
     assert not found.loc[found.ours.isna(), "holds"].any()
 
 
-def made_up(losses: dict) -> pd.DataFrame:
-    """Two seeds of each of some runs, with these losses; T-KFAC rounded to nearest."""
-    rows = [
-        {"method": method, "variant": variant, "rounding": "nearest" if variant == "plain" else "", "bits": bits,
-         "seed": seed, "step": 10, "loss": loss, "test_loss": loss, "test_accuracy": 0.5, "area": loss, "late": loss,
-         "stopped": ""}
-        for (method, variant, bits), found in losses.items()
-        for seed, loss in enumerate(found)
-    ]  # fmt: skip
-    return quantised.with_gains(pd.DataFrame(rows))
-
-
-ADAM, KFAC, IDEAL = ("Adam", "", np.nan), ("K-FAC", "", np.nan), ("T-KFAC", "ideal", np.nan)
-EIGHT, SIX, FOUR = (("T-KFAC", "plain", bits) for bits in (8.0, 6.0, 4.0))
-
-
-def test_shares_of_a_gain():
-    table = made_up(
-        {
-            ADAM: [1.0, 1.2],
-            KFAC: [0.5, 0.6],
-            IDEAL: [0.6, 0.75],
-            EIGHT: [0.8, 0.9],
-            SIX: [0.7, 0.8],
-            FOUR: [0.9, np.nan],
-        }
-    )
-    assert verdicts.share(table, "area") == pytest.approx(0.25 / 0.55)
-    assert verdicts.share_of_unrounded(table, "area", 8) == pytest.approx(0.25 / 0.425)
-    assert verdicts.fewest_bits_of_unrounded(table, "late") == 6
-    assert np.isnan(verdicts.share(table, "area", bits=4))
-    assert verdicts.lost_to_rounding(table) == pytest.approx(0.85 / 0.675)
-    assert verdicts.unrounded_gain(table, "area") == pytest.approx(0.425 / 0.025)
-
-
-def test_no_share_of_a_gain_that_is_not_there():
-    table = made_up({ADAM: [1.0, 1.0], KFAC: [1.5, 1.4], IDEAL: [1.1, 1.0], EIGHT: [2.0, 2.0]})
-    assert np.isnan(verdicts.share(table, "area"))
-    assert np.isnan(verdicts.share_of_unrounded(table, "area", 8))
-    assert np.isnan(verdicts.fewest_bits_of_unrounded(table, "area"))
-
-
-def test_slopes():
-    series = pd.Series({2.0: 5.0, 4.0: 20.0, 8.0: 80.0, 1.0: 7.0}).sort_index()
-    assert verdicts.slope(series) == pytest.approx(2.0)
+@of("tkfac_architectures")
+def test_architectures_train(table):
+    chosen = SMOKE["tkfac_architectures"]
+    assert set(table.task) == set(chosen.tasks)
+    assert set(table.method) == set(chosen.methods)
+    assert table.stopped.eq("").all()
+    loss = table.groupby(["method", "step"]).loss.mean()
+    for method in chosen.methods:
+        assert loss[method].iloc[-1] < loss[method].iloc[0]
 
 
 def test_scales():
     default, paper = (settings.SCALES[scale]["tkfac_quantised_training"] for scale in ("default", "paper"))
-    assert default.bits == (4, 6, 8, 10, 12, 16)
+    assert default.tasks == paper.tasks == ("digits_mlp", "digits_conv")
+    assert set(default.bits) <= set(paper.bits)
+    assert all(set(bits) <= set(default.bits) for bits in dict(default.remedied_bits).values())
+    assert {4, 6, 8, 16} <= set(default.bits)  # where factors break, what was tuned for, what costs nothing
     assert min(default.seeds, paper.seeds) >= 3
-    assert replace(paper, task="digits_mlp").remedied_bits == default.bits
+    assert dict(paper.remedied_bits) == dict.fromkeys(paper.tasks, paper.bits)

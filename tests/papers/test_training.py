@@ -1,12 +1,16 @@
 """A training run is a value: the same settings give the same log, also after a kill; what goes wrong is said."""
 
 import json
+from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import thermolinalg as tl
 from paper_repro import recipes, training, tuning
 from paper_repro.training import TIMES, Training, train, trained
+from thermolinalg.optimizers import SGD
 
 SMALL = {
     "data": "digits", "model": "mlp", "model_options": {"sizes": [64, 4, 10]}, "batch_size": 8, "evaluate_every": 3,
@@ -97,6 +101,49 @@ def test_a_run_that_diverges_stops_and_says_so(tmp_path):
         trained(settings, progress=False)
 
 
+def test_a_run_whose_device_refuses_stops_and_says_so(tmp_path):
+    """Too few bits for a damped factor: what was learned before is kept."""
+    options = RUNS["T-KFAC"]["options"] | {"damping": 0.01, "device": {"matrix_bits": 4, "beta": 1e6}}
+    settings, path = run("T-KFAC", steps=20, options=options), tmp_path / "run.npz"
+    log = train(settings, checkpoint=path, progress=False)
+    step, stopped = log["step"].iloc[-1], log["stopped"].iloc[-1]
+    assert len(log) == step + 1 < 20
+    assert stopped.startswith(f"refused at step {step}: NotPositiveDefinite: ")
+    assert "matrix_bits=" in stopped
+    assert "; layer " in stopped  # a note of the error
+    assert log["stopped"].iloc[:-1].isna().all()
+    assert log["loss"].notna().all()  # of the batch before the step that was refused
+    assert untimed(train(settings, checkpoint=path, progress=False)).equals(untimed(log))
+    with pytest.raises(FloatingPointError, match="did not get to its end: refused at step"):
+        trained(settings, progress=False)
+
+
+@pytest.mark.parametrize("error", [tl.NotConverged, tl.QuantizationFloor])
+def test_every_refusal_is_told_with_its_step_and_notes(error, monkeypatch):
+    settings, step = run("SGD", steps=5), SGD.step
+
+    def refusing(self, theta, gradient, curvature, state, **options):
+        if state.step == 2:
+            refusal = error("no more")
+            refusal.add_note("layer 7")
+            raise refusal
+        return step(self, theta, gradient, curvature, state, **options)
+
+    monkeypatch.setattr(SGD, "step", refusing)
+    log = train(settings, progress=False)
+    assert len(log) == 3
+    assert log["stopped"].iloc[-1] == f"refused at step 2: {error.__name__}: no more; layer 7"
+
+
+def test_other_errors_are_not_swallowed(monkeypatch):
+    def broken(*args, **options):
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(SGD, "step", broken)
+    with pytest.raises(ValueError, match="a mistake"):
+        train(run("SGD"), progress=False)
+
+
 def test_fine_tuning_starts_where_pretraining_ended():
     text = {"data": "topics_text", "data_options": {"part": "pretrain", "n_train": 32, "n_test": 8, "context": 8}}
     model = {"model": "transformer", "batch_size": 4, "evaluate_every": 2,
@@ -172,10 +219,34 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 
 def test_every_method_has_the_same_tuning_budget():
-    for name, method in tuning.METHODS.items():
+    assert set(tuning.MOVED) <= set(tuning.TASKS)
+    for task, name in product(tuning.TASKS, tuning.METHODS):
+        method = tuning.candidates(task, name)
         settings = [json.dumps(options, sort_keys=True) for options in method.settings()]
-        assert len(set(settings)) == tuning.BUDGET, name
+        assert len(set(settings)) == tuning.BUDGET, (task, name)
+        assert set(method.grid) == set(tuning.METHODS[name].grid)
         recipes.make_optimizer(method.optimizer, method.settings()[0], seed=0)
+    for name, method in tuning.SMALL_METHODS.items():
+        assert len(method.settings()) == tuning.SMALL_BUDGET, name
+        assert method.optimizer == tuning.METHODS[name].optimizer
+
+
+@pytest.mark.parametrize("task", [*tuning.TASKS, *tuning.SMALL_TASKS])
+def test_the_settings_in_use_are_the_best_of_the_grids_in_the_code(task):
+    """The committed files are those of these grids, whole, and no run of a better mean was passed over."""
+    small = task in tuning.SMALL_TASKS
+    tried = pd.read_csv(tuning.FOLDER / f"{task}.csv")
+    best = json.loads((tuning.FOLDER / f"{task}.json").read_text())
+    assert set(best) == set(tried.method) == set(tuning.SMALL_METHODS if small else tuning.METHODS)
+    for name, found in best.items():
+        method, rows = tuning.candidates(task, name), tried[tried.method == name]
+        assert found["grid"] == json.loads(json.dumps(method.grid)), name
+        wanted = {json.dumps(options, sort_keys=True) for options in method.settings()}
+        assert set(rows.options) == wanted, name
+        assert set(rows.seed) == set(tuning.SMALL_SEEDS if small else tuning.SEEDS)
+        means = {options: of.validation_loss.mean() for options, of in rows.groupby("options")}
+        assert found["validation_loss"] == pytest.approx(min(means.values()))
+        assert means[json.dumps(found["options"], sort_keys=True)] == min(means.values())
 
 
 def test_tuning_writes_all_it_tried_and_the_best(tmp_path, monkeypatch):

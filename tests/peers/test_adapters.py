@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thermolinalg.curvature import DiagonalCurvature
-from thermolinalg.optimizers import NGDT, SGD, Adam
+from thermolinalg.optimizers import NGDT, SGD, TNGD, Adam
 
 A = np.diag([1.0, 4.0, 9.0])
 
@@ -58,6 +58,19 @@ class TestOptax:
         state = as_optax(Adam(0.1)).init(np.ones(3))
         doubled = jax.tree.map(lambda leaf: 2 * leaf, state)
         assert set(doubled.arrays) == {"mean", "square"}
+
+    def test_a_state_that_went_through_a_tree_function_goes_on(self):
+        import jax
+        import jax.numpy as jnp
+
+        from thermolinalg.adapters.optax import as_optax
+
+        theta, F = np.ones(3), DiagonalCurvature(np.diag(A))
+        transformation = as_optax(TNGD(0.1, 0.1, start="gradient", beta=10.0, rng=0))
+        state = transformation.update(A @ theta, transformation.init(theta), theta, curvature=F)[1]
+        expected = transformation.update(A @ theta, state, theta, curvature=F)[0]
+        updates, _ = transformation.update(A @ theta, jax.tree.map(jnp.asarray, state), theta, curvature=F)
+        np.testing.assert_array_equal(updates, expected)
 
     def test_wrong_use_is_explained(self):
         import jax
