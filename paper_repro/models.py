@@ -127,12 +127,8 @@ def conv_net(
     [(10, 4), (145, 16), (17, 10)]
     """
     height, width, depth = _image_shape(image_shape)
-    channels, kernel = _check.count(channels, "channels"), _check.count(kernel, "kernel")
-    hidden, classes, stride = (
-        _check.count(hidden, "hidden"),
-        _check.count(classes, "classes"),
-        _check.count(stride, "stride"),
-    )
+    channels, kernel, stride = _counts(channels=channels, kernel=kernel, stride=stride)
+    hidden, classes = _counts(hidden=hidden, classes=classes)
     if kernel > min(height, width):
         raise ValueError(f"kernel must be at most {min(height, width)}, the side of the image, got {kernel}")
     act, gain = _activation(activation)
@@ -173,7 +169,7 @@ def residual_conv_net(
     Returns
     -------
     Model
-        Of inputs (b, height, width, channels).
+        Of the inputs of `conv_net`.
 
     Raises
     ------
@@ -186,11 +182,7 @@ def residual_conv_net(
     682
     """
     height, width, depth = _image_shape(image_shape)
-    channels, n, classes = (
-        _check.count(channels, "channels"),
-        _check.count(blocks, "blocks"),
-        _check.count(classes, "classes"),
-    )
+    channels, n, classes = _counts(channels=channels, blocks=blocks, classes=classes)
     if height % 2 ** (n - 1) or width % 2 ** (n - 1):
         raise ValueError(f"height and width must be divisible by {2 ** (n - 1)} for {n} blocks, got {image_shape}")
     act, gain = _activation(activation)
@@ -296,6 +288,10 @@ BUILDERS: dict[str, Callable[..., Model]] = {
 def _activation(name: str) -> tuple[Callable, float]:
     """The function and the gain that weights before it begin with."""
     return ACTIVATIONS[_check.choice(name, "activation", ACTIVATIONS)], float(GAINS[name])
+
+
+def _counts(**sizes) -> list[int]:
+    return [_check.count(size, name) for name, size in sizes.items()]
 
 
 def _image_shape(shape) -> tuple[int, int, int]:

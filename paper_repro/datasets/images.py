@@ -147,14 +147,12 @@ def cifar10(
     Returns
     -------
     LearningData
-        Inputs float32; the constants of the normalisation are in ``details``.
+        As from `mnist`.
 
     Raises
     ------
-    MissingData
-        Where a file is not there: nothing is downloaded.
-    ValueError
-        Where a file has another size or a label above 9.
+    MissingData, ValueError
+        As in `mnist`; where a file has another size or a label above 9.
     """
     _check.choice(shape, "shape", SHAPES)
     rows = _check.count(rows_per_file, "rows_per_file")

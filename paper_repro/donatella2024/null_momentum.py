@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from paper_repro import recipes
 from thermolinalg.optimizers import NaturalGradient
 from thermolinalg.optimizers.protocol import Move
 
@@ -34,4 +33,4 @@ class NullMomentum(NaturalGradient):
         return Move(displacement, move.arrays | {"direction": direction}, move.facts)
 
 
-recipes.OPTIMIZERS[NullMomentum.__name__] = NullMomentum  # so that a `Training` can name it
+NAME = f"{__name__}:{NullMomentum.__name__}"  # of the optimiser of a `Training`

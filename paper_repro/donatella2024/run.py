@@ -11,102 +11,17 @@ import numpy as np
 import pandas as pd
 
 import thermolinalg as tl
-from paper_repro import command, datasets, recipes
+from analysis.sweeps import sweep
+from paper_repro import command, recipes
 from paper_repro.training import Training, train
-from paper_repro.tuning import LOW_RANK, METHODS, TASKS, tuned, with_method
+from paper_repro.tuning import LOW_RANK, TASKS
 
-from .null_momentum import NullMomentum
-from .settings import DAMPING, PAPER_OPTIONS, SCALES
+from . import null_momentum
+from .curves import judged_points, run_seeds
+from .finetuning import finetuning
+from .optimizers import first_batch, optimizers_in_time, optimizers_table
+from .settings import SCALES
 from .step_times import Batch, device_seconds, seconds
-
-PAPER = " (paper)"
-TNGD_TIME = METHODS["TNGD"].fixed["time"]  # [RC], the paper's
-# outputs or derivatives of the network for one sample each, per batch of b samples and dz outputs (Table 1)
-MODEL_CALLS = {"NGD": "b dz", "NGD-CG": "2 c", "TNGD": "b dz", "TNGD-Adam": "b dz", "K-FAC": "b dz"}
-
-
-def run_seeds(seed: np.random.SeedSequence, n: int) -> list[int]:
-    """Seeds of n runs; the same ones for all that is compared, so that differences are within pairs."""
-    return [int(word) for word in seed.generate_state(n)]
-
-
-def points(log: pd.DataFrame, every: int) -> pd.DataFrame:
-    """The log in blocks of `every` steps: step (those taken at its end), mean loss, the last evaluation in it."""
-    blocks = log.groupby(log["step"] // every)
-    columns = {"step": blocks["step"].max() + 1, "loss": blocks["loss"].mean()}
-    for name in ("test_loss", "test_accuracy"):
-        columns[name] = blocks[name].last()
-    return pd.DataFrame(columns).reset_index(drop=True)
-
-
-# -- all optimisers with tuned settings
-
-
-def optimizers_table(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """Training loss and test accuracy of every method, and how long its steps take.
-
-    Columns: task, method, seed; step, loss (mean of the batches since the last point), test_loss, test_accuracy; then
-    for a step, equal in all rows of a method: digital_seconds (measured), load_seconds, relax_seconds, read_seconds
-    (of the device, modelled; 0 without one), simulation_seconds (measured, what it takes to simulate the device),
-    model_calls (Table 1).
-    """
-    seeds, parts = run_seeds(seed, settings.seeds), []
-    for task in settings.tasks:
-        logs = {
-            method: [train(optimizer_run(task, method, settings, s), progress=False) for s in seeds]
-            for method in settings.methods
-        }
-        times = step_seconds(task, logs, settings, seeds[0])
-        for method, found in logs.items():
-            for s, log in zip(seeds, found, strict=True):
-                labels = {"task": task, "method": method, "seed": s}
-                parts.append(points(log, settings.every).assign(**labels, **times[method]))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["task", "method", "seed", *(name for name in table if name not in ("task", "method", "seed"))]]
-
-
-def optimizer_run(task: str, method: str, settings, seed: int) -> Training:
-    """A run with the tuned options, or with the paper's."""
-    changes = {
-        "seed": seed, "steps": settings.steps, "evaluate_every": settings.every, "batch_size": settings.batch_size,
-    }  # fmt: skip
-    if not method.endswith(PAPER):
-        return tuned(task, method, **changes)
-    name = method.removesuffix(PAPER)
-    return with_method(TASKS[task], METHODS[name], METHODS[name].fixed | PAPER_OPTIONS[name], **changes)
-
-
-def step_seconds(task: str, logs: dict, settings, seed: int) -> dict[str, dict]:
-    """For each method the measured and modelled seconds of one step, every method in its quickest form."""
-    batch = first_batch(TASKS[task], settings.batch_size, seed)
-    iterations = METHODS["NGD-CG"].fixed["iterations"]
-    natural = batch.natural_seconds(iterations, settings.timing_repeats)
-    outputs = batch.model.output_size
-    found = {}
-    for method, runs in logs.items():
-        name = method.removesuffix(PAPER)
-        medians = pd.concat(runs)[["model_seconds", "curvature_seconds", "optimizer_seconds"]].median()
-        digital = natural.get({"NGD": "Woodbury", "TNGD-Adam": "TNGD"}.get(name, name), medians.sum())
-        on_device = METHODS[name].optimizer == "TNGD"
-        n_rows = settings.batch_size * outputs
-        parts = device_seconds(n_rows, batch.model.size, TNGD_TIME) if on_device else {}
-        calls = {"b dz": n_rows, "2 c": 2 * iterations}.get(MODEL_CALLS.get(name, ""), 1)
-        found[method] = {
-            "digital_seconds": digital,
-            **{f"{part}_seconds": parts.get(part, 0.0) for part in ("load", "relax", "read")},
-            "simulation_seconds": medians["curvature_seconds"] + medians["optimizer_seconds"] if on_device else 0.0,
-            "model_calls": calls,
-        }
-    return found
-
-
-def first_batch(task: Training, batch_size: int, seed: int) -> Batch:
-    """Some samples of a task at its first parameters."""
-    data = datasets.load(task.data, None, **task.data_options)
-    model = recipes.make_model(task.model, task.model_options)
-    inputs, labels = data.take(np.arange(batch_size), "train")
-    return Batch(model, model.init(seed), inputs, labels, DAMPING)
-
 
 # -- carried state, relaxation time, delay
 
@@ -120,8 +35,10 @@ def carried_state(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     over the last steps, equal in all rows of a run; inf if it diverged).
     """
     rows, seeds = [], run_seeds(seed, settings.seeds)
-    for labels, optimizer, options in carried_cases(settings):
-        rows += [sweep_run(settings, optimizer, options, s).assign(**labels, seed=s) for s in seeds]
+    cases = carried_cases(settings)
+    found = iter(sweep_points(settings, [(optimizer, options, s) for _, optimizer, options in cases for s in seeds]))
+    for labels, _, _ in cases:
+        rows += [next(found).assign(**labels, seed=s) for s in seeds]
     return pd.concat(rows, ignore_index=True)
 
 
@@ -134,7 +51,7 @@ def carried_cases(settings) -> list[tuple[dict, str, dict]]:
         for start in ("carry", "gradient", "zero"):
             cases.append((labels | {"series": start}, "TNGD", {"time": time, "start": start}))
         cases.append((labels | {"series": "momentum"}, "NaturalGradient", {"momentum": momentum}))
-        cases.append((labels | {"series": "null momentum"}, NullMomentum.__name__, {"momentum": momentum}))
+        cases.append((labels | {"series": "null momentum"}, null_momentum.NAME, {"momentum": momentum}))
     first, last = settings.times[0], settings.times[-1]
     for time in (first, last):
         labels = {"series": "stale", "time": time, "delay": 0.0, "momentum": float(np.exp(-settings.damping * time))}
@@ -147,19 +64,29 @@ def carried_cases(settings) -> list[tuple[dict, str, dict]]:
     return [*cases, (exact, "NaturalGradient", {})]
 
 
+def sweep_points(settings, cases) -> list[pd.DataFrame]:
+    """Points of the run of each case, an optimiser with options and a seed, at the settings of a sweep."""
+    found = sweep(_log, [sweep_training(settings, *case) for case in cases])
+    return [judged_points(log, settings.every, settings.late) for log in found]
+
+
+def _log(run: Training) -> pd.DataFrame:
+    """Of here, not of `paper_repro.logs`: by `NullMomentum` it depends on this folder."""
+    return train(run, progress=False)
+
+
 def sweep_run(settings, optimizer: str, options: dict, seed: int) -> pd.DataFrame:
-    """Points of one run at the learning rate and damping of a sweep."""
+    """Points of one run."""
+    return sweep_points(settings, [(optimizer, options, seed)])[0]
+
+
+def sweep_training(settings, optimizer: str, options: dict, seed: int) -> Training:
+    """The run of a case at the learning rate and damping of a sweep."""
     common = {"learning_rate": settings.learning_rate, "damping": settings.damping}
-    run = replace(
+    return replace(
         TASKS[settings.task], optimizer=optimizer, options=common | options, curvature=LOW_RANK, seed=seed,
         batch_size=settings.batch_size, steps=settings.steps, evaluate_every=settings.steps,
     )  # fmt: skip
-    log = train(run, progress=False)
-    late = log["loss"].tail(settings.late).mean() if log["stopped"].iloc[-1] is None else np.inf
-    return points(log.reindex(columns=[*log, *METRICS.difference(log.columns)]), settings.every).assign(late_loss=late)
-
-
-METRICS = pd.Index(["test_loss", "test_accuracy"])  # missing from the log of a run that diverged at once
 
 
 # -- noise
@@ -170,13 +97,15 @@ def noise(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 
     Columns: start, kappa0, seed, step, loss, test_loss, test_accuracy, late_loss as in `carried_state`.
     """
-    rows, seeds = [], run_seeds(seed, settings.seeds)
+    rows, cases = [], []
     for start in settings.starts:
         for kappa0 in settings.kappas:
             options = {"time": settings.time, "start": start, "beta": np.inf if kappa0 == 0.0 else 1.0 / kappa0}
-            runs = [sweep_run(settings, "TNGD", options, s).assign(seed=s) for s in seeds]
-            rows.append(pd.concat(runs).assign(start=start, kappa0=kappa0))
-    return pd.concat(rows, ignore_index=True)
+            for s in run_seeds(seed, settings.seeds):
+                rows.append({"seed": s, "start": start, "kappa0": kappa0})
+                cases.append(("TNGD", options, s))
+    found = sweep_points(settings, cases)
+    return pd.concat([run.assign(**row) for row, run in zip(rows, found, strict=True)], ignore_index=True)
 
 
 # -- what a step costs
@@ -275,8 +204,10 @@ def _draw(batch: Batch, F, time: float) -> None:
 
 TABLES = {
     "tngd_optimizers": optimizers_table,
+    "tngd_optimizers_in_time": optimizers_in_time,
     "tngd_carried_state": carried_state,
     "tngd_noise": noise,
+    "tngd_finetuning": finetuning,
     "tngd_step_cost": step_cost,
 }
 

@@ -148,6 +148,32 @@ def _excess(table, start, kappa0) -> float:
     return float(noisy(table, start, kappa0).mean() / noisy(table, start, 0.0).mean())
 
 
+# -- fine-tuning
+
+
+def finetuned(table, section, method, start="", time=None, column="late_loss") -> pd.Series:
+    """Late loss of each seed, or the last value of another column; at the longest time unless told otherwise."""
+    part = table[(table.section == section) & (table.method == method) & (table.start.fillna("") == start)]
+    if start:
+        part = part[part.time == (part.time.max() if time is None else time)]
+    return part.groupby("seed")[column].last()
+
+
+def _gain(table, section, one, others, column="late_loss") -> float:
+    """Smallest z by which a method beats the others."""
+
+    def of(method):
+        return finetuned(table, section, method, "carry" if method.startswith("TNGD") else "", column=column)
+
+    return min(z_of(of(one), of(other)) for other in others)
+
+
+def _gain_with_time(table, start) -> float:
+    part = table[(table.section == "paper") & (table.method == "TNGD-Adam") & (table.start == start)]
+    runs = [finetuned(table, "paper", "TNGD-Adam", start, time) for time in sorted(part.time.unique())]
+    return min((z_of(long, short) for short, long in pairwise(runs)), default=np.nan)
+
+
 # -- step cost
 
 
@@ -186,13 +212,15 @@ NUMBERS = {
         "below_adam_at_twice_its_time_untuned": partial(
             below_adam, ratio=GPU_RATIO, adam="Adam (paper)", tngd="TNGD (paper)"
         ),
-        "below_adam_at_measured_time": partial(below_adam, ratio=_measured_ratio),
         "more_accurate_than_adam": lambda t: z_of(late(t, "Adam", "test_accuracy"), late(t, "TNGD", "test_accuracy")),
         "near_exact": _ratio_to_exact,
         "tngd_adam_below_adam": lambda t: z_of(late(t, "TNGD-Adam"), late(t, "Adam")),
         "tngd_adam_below_sign_rules": lambda t: min(
             z_of(late(t, "TNGD-Adam"), late(t, name)) for name in ("Adam(0,0)", "signSGD")
         ),
+    },
+    "tngd_optimizers_in_time": {
+        "below_adam_at_measured_time": partial(below_adam, ratio=_measured_ratio),
         "digital_work_dominates": _device_share,
     },
     "tngd_carried_state": {
@@ -213,6 +241,21 @@ NUMBERS = {
         "no_effect_at_0.01": partial(_excess, start="carry", kappa0=1e-2),
         "effect_at_0.1": partial(_excess, start="carry", kappa0=1e-1),
         "no_effect_at_0.01_started_anew": partial(_excess, start="gradient", kappa0=1e-2),
+    },
+    "tngd_finetuning": {
+        "tngd_alone_worse_than_adam": partial(_gain, section="paper", one="Adam", others=["TNGD"]),
+        "tngd_adam_best": partial(_gain, section="paper", one="TNGD-Adam", others=["Adam", "TNGD"]),
+        "improves_with_time": partial(_gain_with_time, start="carry"),
+        "improves_with_time_started_anew": partial(_gain_with_time, start="gradient"),
+        "tngd_adam_below_sign_rule": partial(_gain, section="paper", one="TNGD-Adam", others=["signSGD"]),
+        "tuned_tngd_adam_below_adam": partial(_gain, section="tuned", one="TNGD-Adam", others=["Adam"]),
+        "tuned_tngd_adam_below_sign_rules": partial(
+            _gain, section="tuned", one="TNGD-Adam", others=["Adam(0,0)", "signSGD"]
+        ),
+        "tuned_tngd_below_adam": partial(_gain, section="tuned", one="TNGD", others=["Adam"]),
+        "tuned_tngd_adam_generalises": partial(
+            _gain, section="tuned", one="TNGD-Adam", others=["Adam"], column="test_loss"
+        ),
     },
     "tngd_step_cost": {
         "load_1e4": partial(_device_part, part="load", size=10_000, dz=20),
