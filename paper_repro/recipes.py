@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 
@@ -38,6 +39,12 @@ def _model(name: str, options: str):
     return MODELS[name](**json.loads(options))
 
 
+@cache
+def adapted_model(model, theta: bytes, options: str):
+    """The network frozen at theta with low-rank factors, see `transformers.lora`; compiled once in a process."""
+    return transformers.lora(model, np.frombuffer(theta), **json.loads(options))
+
+
 def make_device(sheet: dict | None) -> Device | None:
     """A device from its data sheet; ``{"preset": "tngd"}`` starts from that preset."""
     if sheet is None:
@@ -52,14 +59,28 @@ def make_device(sheet: dict | None) -> Device | None:
     return Device(**sheet) if preset is None else Device.tngd(**sheet)
 
 
+def optimizer_class(name: str):
+    """The class of that name: one of `OPTIMIZERS`, or ``"module:Class"`` for one that is defined elsewhere.
+
+    Examples
+    --------
+    >>> optimizer_class("thermolinalg.optimizers:Adam") is optimizer_class("Adam")
+    True
+    """
+    module, _, elsewhere = name.partition(":")
+    if elsewhere:
+        return getattr(import_module(module), elsewhere)
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}; known: {', '.join(sorted(OPTIMIZERS))}, or 'module:Class'")
+    return OPTIMIZERS[name]
+
+
 def make_optimizer(name: str, options: dict, seed: int):
     """The optimiser of that name; `device`, `inner`, `tracking` and an adaptive `damping` are dicts of their own.
 
     Optimisers with noise get a generator of their own from `seed`.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}; known: {', '.join(sorted(OPTIMIZERS))}")
-    options = dict(options)
+    kind, options = optimizer_class(name), dict(options)
     if "device" in options:
         options["device"] = make_device(options["device"])
     if "inner" in options:
@@ -69,13 +90,13 @@ def make_optimizer(name: str, options: dict, seed: int):
         options["tracking"] = curvature.Tracking(**options["tracking"])
     if isinstance(options.get("damping"), dict):
         options["damping"] = optimizers.LevenbergMarquardt(**options["damping"])
-    if OPTIMIZERS[name] in (optimizers.TNGD, optimizers.ThermodynamicKFAC):
+    if kind in (optimizers.TNGD, optimizers.ThermodynamicKFAC):
         options.setdefault("rng", np.random.default_rng((seed, 1)))
-    return OPTIMIZERS[name](**options)
+    return kind(**options)
 
 
 def make_curvature(
-    model, theta, inputs, labels, *, kind="exact", shape="low_rank", sharing="expand", mask=None, rng=None
+    model, theta, inputs, labels, *, kind="exact", shape="low_rank", sharing="expand", n_draws=1, mask=None, rng=None
 ):
     """Curvature of the loss of a batch.
 
@@ -91,6 +112,8 @@ def make_curvature(
         "kronecker": a Kronecker block for each layer that has one, a diagonal one for the other parameters.
     sharing : {"expand", "reduce"}
         For layers used at several positions, see `thermolinalg.curvature.kronecker_factors`.
+    n_draws : int
+        Labels drawn a prediction, for "sampled".
     mask : (b, p) array_like, optional
         Which predictions count; the mean is over those.
     rng : optional
@@ -105,7 +128,7 @@ def make_curvature(
     outputs, given = model.outputs(theta, inputs), None
     if kind == "empirical":  # one class a prediction, also where each sample has but one
         given = np.reshape(labels, outputs.shape[:2] if model.likelihood == "softmax" else outputs.shape)
-    c = curvature.cotangents(kind, outputs, likelihood=model.likelihood, labels=given, rng=rng)
+    c = curvature.cotangents(kind, outputs, likelihood=model.likelihood, labels=given, n_draws=n_draws, rng=rng)
     if mask is not None:
         counted = np.asarray(mask, dtype=float)
         c = c * counted[:, None, :, None] * np.sqrt(counted.size / counted.sum())

@@ -1,10 +1,11 @@
-"""A training run as a value: settings in, a tidy log out; seeded, resumable, stopped when it diverges."""
+"""A training run as a value: settings in, a tidy log out; seeded, resumable, stopped where it cannot go on."""
 
 import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from thermolinalg import _check
+from analysis.sweeps import sweep
+from thermolinalg import NotConverged, NotPositiveDefinite, QuantizationFloor, _check
 from thermolinalg.optimizers import State
 
-from . import datasets, recipes, transformers
+from . import datasets, recipes
 
 DIVERGED = 100.0  # times the loss at the start, from which on a run is given up
+REFUSED = (NotPositiveDefinite, NotConverged, QuantizationFloor)  # by a device or a curvature: the run ends there
 TIMES = ("model_seconds", "curvature_seconds", "optimizer_seconds")  # measured: they differ from run to run
 
 
@@ -35,7 +38,7 @@ class Training:
         A builder of `paper_repro.models`.
     model_options : dict
     optimizer : str
-        A class of `thermolinalg.optimizers`.
+        A class of `thermolinalg.optimizers`, or ``"module:Class"``.
     options : dict
         Of that class; see `paper_repro.recipes.make_optimizer` for `device`, `inner`, `tracking` and `damping`.
     curvature : dict
@@ -84,8 +87,7 @@ class Training:
     def __post_init__(self):
         for name in ("batch_size", "steps", "evaluate_every", "metric_every"):
             _check.count(getattr(self, name), name)
-        needs = recipes.OPTIMIZERS[self.optimizer].needs if self.optimizer in recipes.OPTIMIZERS else "gradient"
-        if needs != "gradient" and not self.curvature:
+        if recipes.optimizer_class(self.optimizer).needs != "gradient" and not self.curvature:
             raise ValueError(f'{self.optimizer} needs a curvature; give e.g. curvature={{"kind": "exact"}}')
         if self.data not in datasets.LEARNING:
             raise ValueError(f"unknown data {self.data!r}; known: {', '.join(datasets.LEARNING)}")
@@ -132,7 +134,8 @@ def train(settings: Training, *, data_root=None, checkpoint=None, checkpoint_eve
         One row a step: ``step``, ``epoch``, ``loss`` of the batch before the step, the fields of the optimiser's
         report, ``test_loss`` and ``test_accuracy`` after the step where evaluated, the measured times ``model_seconds``
         (outputs, gradients), ``curvature_seconds``, ``optimizer_seconds``, and ``stopped``: None, or why the run ended
-        early in its last row. `DataFrame.attrs` has the settings.
+        early in its last row: it diverged, or a device or a curvature refused a matrix (the error with its notes).
+        `DataFrame.attrs` has the settings.
 
     Raises
     ------
@@ -151,7 +154,7 @@ def trained(settings: Training, *, data_root=None, checkpoint=None, checkpoint_e
     Raises
     ------
     FloatingPointError
-        The run diverged.
+        The run did not get to its end.
     """
     run = _run(settings, data_root, checkpoint, checkpoint_every, progress)
     if run.stopped is not None:
@@ -186,7 +189,10 @@ def _prepared(settings: Training, data_root, progress):
     """Data, model and first parameters."""
     options = dict(settings.data_options)
     sizes = {name: options.pop(name) for name in ("n_train", "n_test") if name in options}
-    data = datasets.load(settings.data, data_root, **options)
+    if settings.data in datasets.FROM_FILES:
+        data = datasets.load(settings.data, data_root, **options)
+    else:
+        data = _made(settings.data, json.dumps(options, sort_keys=True))
     if sizes:
         data = data.subset(**sizes, seed=settings.seed)
     if settings.validation:
@@ -194,12 +200,23 @@ def _prepared(settings: Training, data_root, progress):
     model = recipes.make_model(settings.model, settings.model_options)
     if settings.pretrain is None:
         theta = model.init(settings.seed)
-    else:
-        theta = trained(settings.pretrain, data_root=data_root, progress=progress)
+    else:  # from the results cache: many runs start from one
+        theta = sweep(_pretrained, [(settings.pretrain, None if data_root is None else str(data_root))])[0]
     if settings.lora is not None:
-        model = transformers.lora(model, theta, **settings.lora)
+        model = recipes.adapted_model(model, theta.tobytes(), json.dumps(settings.lora, sort_keys=True))
         theta = model.init(settings.seed)
     return data, model, theta
+
+
+def _pretrained(task: tuple[Training, str | None]) -> np.ndarray:
+    settings, data_root = task
+    return trained(settings, data_root=data_root, progress=False)
+
+
+@lru_cache(maxsize=8)
+def _made(name: str, options: str):
+    """Data that read no files: made once in a process; the arrays are read-only."""
+    return datasets.load(name, None, **json.loads(options))
 
 
 def _batches(data, settings: Training) -> Iterator[tuple[int, np.ndarray]]:
@@ -243,23 +260,28 @@ def _step(run: _Run, settings: Training, data, model, optimizer, epoch: int, ind
     step = run.state.step
     row = {"step": step, "epoch": epoch}
     try:
-        row |= _learn(run, settings, data, model, optimizer, indices)
+        _learn(run, settings, data, model, optimizer, indices, row)
         if (step + 1) % settings.evaluate_every == 0 or step + 1 == settings.steps:
             test = (run.theta, data.test_inputs, data.test_labels)
             row["test_loss"] = model.loss(*test, mask=data.test_mask)
             row["test_accuracy"] = model.accuracy(*test, mask=data.test_mask)
     except FloatingPointError as error:
         run.stopped = f"diverged at step {step}: {error}"
+    except REFUSED as error:
+        told = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        run.stopped = f"refused at step {step}: {type(error).__name__}: {told}"
     run.rows.append(row | {"stopped": run.stopped})
 
 
-def _learn(run: _Run, settings: Training, data, model, optimizer, indices) -> dict:
-    """Gradient, curvature, step; what the log says of them.
+def _learn(run: _Run, settings: Training, data, model, optimizer, indices, row: dict) -> None:
+    """Gradient, curvature, step; what the log says of them goes into its row.
 
     Raises
     ------
     FloatingPointError
         The loss or the step is not finite, or the loss has grown out of bounds.
+    NotPositiveDefinite, NotConverged, QuantizationFloor
+        From the optimiser.
     """
     batch, step = _Batch.of(data, indices), run.state.step
     rng = np.random.default_rng((settings.seed, 2, step))
@@ -268,6 +290,7 @@ def _learn(run: _Run, settings: Training, data, model, optimizer, indices) -> di
     run.first_loss = loss if run.first_loss is None else run.first_loss
     if loss > DIVERGED * max(run.first_loss, 1e-3):
         raise FloatingPointError(f"the loss of a batch went from {run.first_loss:.3g} to {loss:.3g}")
+    row["loss"] = loss
     options = {}
     if settings.halves:
         options["halves"] = [_Batch.of(data, half).gradient(model, run.theta)[1] for half in _halves(indices)]
@@ -282,7 +305,7 @@ def _learn(run: _Run, settings: Training, data, model, optimizer, indices) -> di
     if settings.adapts:
         after = model.loss(run.theta, batch.inputs, batch.labels, mask=batch.mask)
         run.state = optimizer.observe(run.state, loss, after)
-    return {"loss": loss} | run.state.report.as_dict() | {"step": step} | dict(zip(TIMES, seconds, strict=True))
+    row |= run.state.report.as_dict() | {"step": step} | dict(zip(TIMES, seconds, strict=True))
 
 
 def _halves(indices) -> tuple[np.ndarray, np.ndarray]:

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from paper_repro.donatella2024.run import points, run_seeds
-from paper_repro.training import train
+from paper_repro.donatella2024.curves import points, run_seeds
+from paper_repro.logs import logs
+from paper_repro.training import Training
 from paper_repro.tuning import tuned
-from thermolinalg import NotConverged, NotPositiveDefinite, QuantizationFloor
 
 REFERENCES = ("SGD", "Adam", "K-FAC")
 LATE = 0.25  # of the steps, over whose evaluations the "late" loss is the mean
-REFUSED = (NotPositiveDefinite, NotConverged, QuantizationFloor)  # from a device that cannot hold a factor
 LOSSES = ("area", "late")
 
 
@@ -27,9 +26,8 @@ class Case:
     options: dict = field(default_factory=dict)
 
 
-def cases(settings) -> list[Case]:
-    """Every curve."""
-
+def cases(task: str, settings) -> list[Case]:
+    """Every curve of a task."""
     base = {"duration": settings.duration, "workers": 1}
 
     def rounded(variant, bits, rounding="nearest", converters=("matrix", "dac", "adc"), **options):
@@ -39,8 +37,9 @@ def cases(settings) -> list[Case]:
     members = {"members": settings.members, "mitigation": "stochastic"}
     found = [Case(method) for method in REFERENCES]
     found.append(Case("T-KFAC", "ideal", options=base | {"device": {"beta": settings.beta}}))
-    found += [rounded("plain", bits, rounding) for rounding in ("nearest", "stochastic") for bits in settings.bits]
-    for bits in settings.remedied_bits:
+    found += [rounded("plain", bits) for bits in settings.bits]
+    for bits in dict(settings.remedied_bits)[task]:
+        found.append(rounded("plain", bits, "stochastic"))
         found.append(rounded("members", bits, **members))
         found.append(rounded("refine", bits, refine=settings.refine, duration=None))
         found.append(rounded("input", bits, converters=("matrix", "dac")))
@@ -49,9 +48,9 @@ def cases(settings) -> list[Case]:
 
 
 def quantised_training(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """Loss of tuned methods, and of T-KFAC at each word length, rounding and remedy.
+    """Loss of tuned methods, and of T-KFAC at each word length, rounding and remedy, on each task.
 
-    Columns: method, variant ("ideal": not rounded; "plain"; "members": an ensemble of rounded factors; "refine";
+    Columns: task, method, variant ("ideal": not rounded; "plain"; "members": an ensemble of rounded factors; "refine";
     "input": factors and right-hand sides rounded; "output": solutions rounded), rounding, bits, seed; step, loss (mean
     of the batches since the last point), test_loss, test_accuracy; then, equal in all rows of a run: damping,
     condition_number (largest of a damped factor, median over steps; 0 where there is none), area (mean loss of all
@@ -59,21 +58,31 @@ def quantised_training(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     share_area, share_late (gain over K-FAC's mean gain), stopped (why a run ended early; its losses are missing).
     """
     seeds = run_seeds(seed, settings.seeds)
-    parts = [run_points(case, settings, s) for case in cases(settings) for s in seeds]
-    return with_gains(pd.concat(parts, ignore_index=True))
+    triples = [
+        (task, case, training(task, case, settings, s))
+        for task in settings.tasks
+        for case in cases(task, settings)
+        for s in seeds
+    ]
+    found = logs(run for *_, run in triples)
+    parts = [
+        run_points(case, run, log, settings).assign(task=task)
+        for (task, case, run), log in zip(triples, found, strict=True)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return pd.concat([with_gains(of_task) for _, of_task in table.groupby("task", sort=False)], ignore_index=True)
 
 
-def run_points(case: Case, settings, seed: int) -> pd.DataFrame:
-    """The points of one run; a single row without losses where the device refused a factor."""
+def training(task: str, case: Case, settings, seed: int) -> Training:
+    """The run of a case."""
     changes = {"steps": settings.steps, "evaluate_every": settings.every, "batch_size": settings.batch_size}
-    run = tuned(settings.task, case.method, seed=seed, options=case.options, **changes)
+    return tuned(task, case.method, seed=seed, options=case.options, **changes)
+
+
+def run_points(case: Case, run: Training, log: pd.DataFrame, settings) -> pd.DataFrame:
+    """The points of one run; a single row without losses where it ended early."""
     labels = {"method": case.method, "variant": case.variant, "rounding": case.rounding, "bits": case.bits}
-    labels |= {"seed": seed, "damping": run.options.get("damping", np.nan)}
-    try:
-        log = train(run, progress=False)
-    except REFUSED as error:
-        where = "; ".join([str(error), *getattr(error, "__notes__", ())])
-        return pd.DataFrame([labels | {"stopped": f"{type(error).__name__}: {where}"}])
+    labels |= {"seed": run.seed, "damping": run.options.get("damping", np.nan)}
     if (stopped := log["stopped"].iloc[-1]) is not None:
         return pd.DataFrame([labels | {"stopped": stopped}])
     late = log["test_loss"][log["step"] >= (1.0 - LATE) * settings.steps].mean()
@@ -83,7 +92,8 @@ def run_points(case: Case, settings, seed: int) -> pd.DataFrame:
 
 
 def with_gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Gains over Adam, seed by seed, and shares of K-FAC's mean gain."""
+    """A task with gains over Adam, seed by seed, and shares of K-FAC's mean gain."""
+    table = table.copy()
     firsts = table.drop_duplicates(["method", "variant", "rounding", "bits", "seed"])
     for name in LOSSES:
         if name not in table:
@@ -92,10 +102,10 @@ def with_gains(table: pd.DataFrame) -> pd.DataFrame:
         table[f"gain_{name}"] = table["seed"].map(adam) - table[name]
         mean = table.loc[firsts.index[firsts.method == "K-FAC"], f"gain_{name}"].mean()
         table[f"share_{name}"] = table[f"gain_{name}"] / mean
-    first = ["method", "variant", "rounding", "bits", "seed", "step", "loss", "test_loss", "test_accuracy"]
+    first = ["task", "method", "variant", "rounding", "bits", "seed", "step", "loss", "test_loss", "test_accuracy"]
     return table[[*first, *(name for name in table if name not in first)]]
 
 
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run."""
-    return table.drop_duplicates(["method", "variant", "rounding", "bits", "seed"])
+    return table.drop_duplicates(["task", "method", "variant", "rounding", "bits", "seed"])

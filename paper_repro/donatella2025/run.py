@@ -13,6 +13,7 @@ import pandas as pd
 from paper_repro import command, models
 
 from . import workloads
+from .architectures import architectures
 from .device_times import invert_times, log_spectrum, solve_error, solve_times
 from .layer_times import LayerUpdate, Update
 from .quantised import quantised_training
@@ -30,7 +31,7 @@ def breakdown(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 
     Columns: network ("MLP", "transformer"), width, N, positions (samples times places), method ("Cholesky": inverses
     of damped factors; "eigh": eigenbases, exact damping), interval (steps between inversions), part, seconds (a step;
-    the inversion divided by the interval), share (of the step).
+    the inversion divided by the interval), share (of the step). Times are on one BLAS thread.
     """
     rng, rows = np.random.default_rng(seed), []
     for network, width in [
@@ -75,7 +76,8 @@ def width_scaling(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     Columns: section ("n", "kappa", "crossing"), n, kappa (of each damped factor), damping (of the product over its
     largest eigenvalue before damping, both factors alike: 1 / (kappa - 1)^2), method ("solve", "invert", "Cholesky",
     "eigh"), part, seconds (an update, inversions and programming every step), error (of the simulated solutions; else
-    missing). Parts: "load", "settle", "average", "read" of the device, with 16-bit words over 50 Gb/s; "inversion",
+    missing). Digital times are on one BLAS thread.
+    Parts: "load", "settle", "average", "read" of the device, with 16-bit words over 50 Gb/s; "inversion",
     "products" of the host. "invert" leaves the products to the host.
     For "crossing": host ("this CPU": n^3 from the largest width; "accelerator": the rates of `workloads.Hardware`,
     assumed), interval (steps between programmings, and between digital inversions by Cholesky), n (from which on
@@ -148,6 +150,7 @@ def layer_costs(n: int, kappa: float, host, settings, rng):
 
 TABLES = {
     "tkfac_quantised_training": quantised_training,
+    "tkfac_architectures": architectures,
     "tkfac_breakdown": breakdown,
     "tkfac_width_scaling": width_scaling,
     "tkfac_update_error": update_error,

@@ -7,8 +7,8 @@ import pandas as pd
 
 import thermolinalg as tl
 from paper_repro import datasets, recipes
-from paper_repro.donatella2024.run import run_seeds
-from paper_repro.training import trained
+from paper_repro.donatella2024.curves import run_seeds
+from paper_repro.logs import end_of
 from paper_repro.tuning import tuned
 
 METHODS = ("invert", "solve")
@@ -45,7 +45,7 @@ def update_error(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 def trained_layer(settings, seed):
     """The Kronecker block of one layer after a few steps of Adam, and the gradient of its weights (p, r)."""
     run = tuned(settings.task, "Adam", steps=settings.warm_steps, seed=run_seeds(seed, 1)[0])
-    theta = trained(run, progress=False)
+    theta = end_of(run)
     data, model = datasets.load(run.data, None, **run.data_options), recipes.make_model(run.model, run.model_options)
     inputs, labels = data.take(np.arange(settings.batch_size), "train")
     F = recipes.make_curvature(model, theta, inputs, labels, kind="exact", shape="kronecker")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from paper_repro.claims import verdicts, z_of
 
-from .quantised import runs
+from .quantised import LATE, runs
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
 KEPT = 0.5  # share of K-FAC's gain that counts as most of it
@@ -30,10 +30,13 @@ def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each claim: claim, statement, source, ours (the number that decides; missing where there is none, as
-        for a share of a gain that is not there), rule, holds.
+        A row for each claim and, where the table has several, each task: claim, statement, source, task, ours (the
+        number that decides; missing where there is none, as for a share of a gain that is not there), rule, holds.
     """
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
+    tasks = dict(list(table.groupby("task", sort=False))) if "task" in table else {"": table}
+    return pd.DataFrame(
+        [row for task, part in tasks.items() for row in verdicts(EXPECTED[name], NUMBERS[name], part, task=task)]
+    )
 
 
 # -- training
@@ -83,6 +86,17 @@ def lost_to_rounding(table) -> float:
     """Late loss at 8 bits over that without rounding."""
     ideal = losses(table, "late", "T-KFAC", "ideal").mean()
     return float(losses(table, "late", "T-KFAC", "plain", 8).mean(skipna=False) / ideal)
+
+
+def late_loss(table, method: str) -> pd.Series:
+    """Mean training loss of the last quarter of the steps, by seed; missing where a run ended early."""
+    rows = table[(table.method == method) & (table.step > (1.0 - LATE) * table.step.max())]
+    return rows.groupby("seed").loss.mean().reindex(table.seed.unique())
+
+
+def _device_over_kfac(table) -> float:
+    device, digital = (late_loss(table, method).mean(skipna=False) for method in ("T-KFAC", "K-FAC"))
+    return float(device / digital)
 
 
 # -- time of an update
@@ -139,6 +153,11 @@ NUMBERS = {
         "unrounded_gain_kept_at_8_bits_late": partial(share_of_unrounded, name="late", bits=8),
         "fewest_bits_late": partial(fewest_bits_of_unrounded, name="late"),
         "nothing_lost_to_rounding_at_8_bits": lost_to_rounding,
+    },
+    "tkfac_architectures": {
+        "device_trains_like_kfac": _device_over_kfac,
+        "kfac_beats_adam": lambda t: z_of(late_loss(t, "K-FAC"), late_loss(t, "Adam")),
+        "device_beats_adam": lambda t: z_of(late_loss(t, "T-KFAC"), late_loss(t, "Adam")),
     },
     "tkfac_breakdown": {
         f"inversion_dominates_{network}_{method}": partial(inversion_share, network=network, method=method)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from paper_repro import datasets, recipes
-from paper_repro.training import Training, trained
+from paper_repro.logs import end_of
+from paper_repro.training import Training
 from thermolinalg.curvature import DenseCurvature, DiagonalCurvature, LowRankCurvature, dissipation
 
 POINTS = ("start", "trained")
@@ -47,7 +48,7 @@ def _points(model, settings, seed: int):
         options={"learning_rate": settings.learning_rate}, batch_size=32, steps=settings.trained_steps, seed=seed,
         data_options={"n_train": settings.samples, "n_test": 100},
     )  # fmt: skip
-    return model.init(seed), trained(run, progress=False)
+    return model.init(seed), end_of(run)
 
 
 def _sample_gradients(model, theta, inputs, labels) -> np.ndarray:

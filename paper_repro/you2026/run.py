@@ -6,17 +6,20 @@ geometry of the model's distribution, not heat of a machine.
 
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from paper_repro import command, datasets, recipes
+from paper_repro.logs import log_of, logs
 from paper_repro.training import Training
 from paper_repro.tuning import LOW_RANK, TASKS, tuned
 
+from .architectures import architectures
 from .descent import linear_excess
 from .estimators import estimators
-from .runs import compared, course, late_mean, logged, reached, run_seeds
+from .runs import compared, course, late_mean, reached, run_seeds
 from .settings import SCALES
 
 # -- all optimisers under one metric
@@ -25,25 +28,31 @@ from .settings import SCALES
 def dissipation_training(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     """Dissipation, metric cost and excess along training, and the metric cost of reaching a loss.
 
-    Columns: method, seed, series; for the series "course" those of `runs.course`; for "training" and "test", a row for
-    each level of that loss: level, step and total_cost when it was reached (missing where it was not).
+    Columns: task, method, seed, series; for the series "course" those of `runs.course`; for "training" and "test", a
+    row for each level of that loss: level, step and total_cost when it was reached (missing where it was not).
     """
     parts = []
-    for method in settings.methods:
-        for s in run_seeds(seed, settings.seeds):
-            points = course(compared(method, settings, s), settings.every)
-            rows = [
-                {"series": series, "level": level} | _cost_until(points, column, level)
-                for series, column, levels in (
-                    ("training", "loss", settings.training_levels),
-                    ("test", "test_loss", settings.test_levels),
-                )
-                for level in levels
-            ]
-            parts += [part.assign(method=method, seed=s) for part in (points.assign(series="course"), _frame(rows))]
+    for task, method, s, log in _all_logs(settings, seed):
+        points = course(log, settings.every)
+        rows = [
+            {"series": series, "level": level} | _cost_until(points, column, level)
+            for series, column, levels in (
+                ("training", "loss", settings.training_levels),
+                ("test", "test_loss", settings.test_levels),
+            )
+            for level in levels
+        ]
+        labels = {"task": task, "method": method, "seed": s}
+        parts += [part.assign(**labels) for part in (points.assign(series="course"), _frame(rows))]
     table = pd.concat(parts, ignore_index=True)
-    first = ["method", "seed", "series", "level"]
+    first = ["task", "method", "seed", "series", "level"]
     return table[[*first, *(name for name in table if name not in first)]]
+
+
+def _all_logs(settings, seed) -> list[tuple[str, str, int, pd.DataFrame]]:
+    cases = list(product(settings.tasks, settings.methods, run_seeds(seed, settings.seeds)))
+    found = logs(compared(task, method, settings, s) for task, method, s in cases)
+    return [(*case, log) for case, log in zip(cases, found, strict=True)]
 
 
 def _frame(rows: list[dict]) -> pd.DataFrame:
@@ -59,19 +68,17 @@ def _cost_until(points: pd.DataFrame, column: str, level: float) -> dict:
 def speed_cost(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     """The Cauchy-Schwarz inequality at every step of the runs of `dissipation_training`.
 
-    Columns: method, seed, step, decrease (-g^T d), dissipation (Delta_F), metric_cost (d^T F d), excess; the last is
-    Delta_F d^T F d over the square of the decrease, not below 1.
+    Columns: task, method, seed, step, decrease (-g^T d), dissipation (Delta_F), metric_cost (d^T F d), excess; the last
+    is Delta_F d^T F d over the square of the decrease, not below 1.
     """
     columns = ["step", "predicted_decrease", "dissipation", "metric_cost", "excess"]
     parts = [
-        compared(method, settings, s)[columns].assign(method=method, seed=s)
-        for method in settings.methods
-        for s in run_seeds(seed, settings.seeds)
+        log[columns].assign(task=task, method=method, seed=s) for task, method, s, log in _all_logs(settings, seed)
     ]
     table = pd.concat(parts, ignore_index=True).rename(columns={"predicted_decrease": "decrease"})
     measured = ["decrease", "dissipation", "metric_cost", "excess"]
     table[measured] = table[measured].astype(np.float32)  # seven digits: thousands of rows are kept with the picture
-    return table[["method", "seed", "step", *measured]]
+    return table[["task", "method", "seed", "step", *measured]]
 
 
 # -- rules and budgets
@@ -84,22 +91,24 @@ def budget_sweep(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     (share of steps at eta_max = 1), total_cost (sum of d^T F d), path_length (sum of its roots), eta (median); for
     "quadratic": those of `descent.linear_excess`.
     """
+    seeds = run_seeds(seed, settings.seeds)
+    cases = [(rule, budget, s) for rule, budgets in settings.budgets for budget in budgets for s in seeds]
     rows = []
-    for rule, budgets in settings.budgets:
-        for budget in budgets:
-            for s in run_seeds(seed, settings.seeds):
-                labels = {"section": "training", "rule": rule, "budget": budget, "seed": s}
-                rows.append(labels | _budget_run(rule, budget, settings, s))
+    for (rule, budget, s), log in zip(cases, logs(_budget_run(*case, settings) for case in cases), strict=True):
+        labels = {"section": "training", "rule": rule, "budget": budget, "seed": s}
+        rows.append(labels | _budget_facts(log, settings))
     return pd.concat([pd.DataFrame(rows), linear_excess(settings).assign(section="quadratic")], ignore_index=True)
 
 
-def _budget_run(rule: str, budget: float, settings, seed: int) -> dict:
+def _budget_run(rule: str, budget: float, seed: int, settings) -> Training:
     options = {"rule": rule, "budget": budget, "damping": settings.damping}
-    run = replace(
+    return replace(
         TASKS[settings.task], optimizer="NGDT", options=options, curvature=LOW_RANK, seed=seed,
         batch_size=settings.batch_size, steps=settings.steps, evaluate_every=settings.steps,
     )  # fmt: skip
-    log = logged(run)
+
+
+def _budget_facts(log: pd.DataFrame, settings) -> dict:
     return {
         "late_loss": late_mean(log, settings.late),
         "test_accuracy": _last(log, "test_accuracy"),
@@ -125,24 +134,27 @@ def null_fallback(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     steps_to_level (missing where not reached), clipped; for "blindness": fisher, cutoff, seed, null_fraction
     (|P0 g| / |g|, mean over batches).
     """
+    seeds = run_seeds(seed, settings.seeds)
+    cases = [
+        (cutoff, null_ratio, s) for cutoff in settings.cutoffs for null_ratio in settings.null_ratios for s in seeds
+    ]
     rows = []
-    for cutoff in settings.cutoffs:
-        for null_ratio in settings.null_ratios:
-            for s in run_seeds(seed, settings.seeds):
-                labels = {"section": "training", "cutoff": cutoff, "null_ratio": null_ratio, "seed": s}
-                labels |= {"level": settings.level}
-                rows.append(labels | _null_run(cutoff, null_ratio, settings, s))
-    rows += [row for s in run_seeds(seed, settings.seeds) for row in _blindness(settings, s)]
+    for (cutoff, null_ratio, s), log in zip(cases, logs(_null_run(*case, settings) for case in cases), strict=True):
+        labels = {"section": "training", "cutoff": cutoff, "null_ratio": null_ratio, "seed": s}
+        rows.append(labels | {"level": settings.level} | _null_facts(log, settings))
+    rows += [row for s in seeds for row in _blindness(settings, s)]
     return pd.DataFrame(rows)
 
 
-def _null_run(cutoff: float, null_ratio: float, settings, seed: int) -> dict:
-    run = replace(
+def _null_run(cutoff: float, null_ratio: float, seed: int, settings) -> Training:
+    return replace(
         TASKS[settings.task], optimizer="NGDT", seed=seed, batch_size=settings.batch_size, steps=settings.steps,
         options={"budget": settings.budget, "cutoff": cutoff, "null_ratio": null_ratio},
         curvature=LOW_RANK | {"kind": settings.kind}, evaluate_every=settings.steps,
     )  # fmt: skip
-    log = logged(run)
+
+
+def _null_facts(log: pd.DataFrame, settings) -> dict:
     there = reached(course(log, settings.every), "loss", settings.level)
     return {
         "late_loss": late_mean(log, settings.late),
@@ -192,7 +204,7 @@ def caching(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     seeds, rows = run_seeds(seed, settings.seeds), []
     for s in seeds:  # methods change fastest: what else the machine does meets all of them alike
         for labels, run in _caching_cases(settings):
-            log = logged(replace(run, seed=s))
+            log = log_of(replace(run, seed=s))
             rows.append(labels | {"seed": s} | _timed(log, settings.late))
     return pd.DataFrame(rows)
 
@@ -226,6 +238,7 @@ TABLES = {
     "ngdt_null_fallback": null_fallback,
     "ngdt_caching": caching,
     "ngdt_estimators": estimators,
+    "ngdt_architectures": architectures,
 }
 
 

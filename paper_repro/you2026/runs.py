@@ -1,16 +1,14 @@
-"""Training runs that several tables share: kept while the process lives, so that none is trained twice."""
+"""Training runs that several tables share, and what of their logs the tables show."""
 
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from paper_repro.training import Training, train
+from paper_repro.training import Training
 from paper_repro.tuning import LOW_RANK, TASKS, tuned
 
 from .settings import AUTHOR, UNDAMPED
-
-_KEPT: dict[str, pd.DataFrame] = {}
 
 
 def run_seeds(seed: np.random.SeedSequence, n: int) -> list[int]:
@@ -19,25 +17,17 @@ def run_seeds(seed: np.random.SeedSequence, n: int) -> list[int]:
     return [int(word) for word in np.random.SeedSequence(entropy).generate_state(n)]
 
 
-def logged(run: Training) -> pd.DataFrame:
-    """The log of a run, trained once."""
-    key = run.to_json()
-    if key not in _KEPT:
-        _KEPT[key] = train(run, progress=False)
-    return _KEPT[key]
-
-
-def compared(method: str, settings, seed: int) -> pd.DataFrame:
-    """The log of a method with its tuned options, every step measured under the exact Fisher of its batch."""
+def compared(task: str, method: str, settings, seed: int) -> Training:
+    """The run of a task by a method with its tuned options, every step measured under the exact Fisher of its batch."""
     changes = {"seed": seed, "steps": settings.steps, "evaluate_every": settings.every}
     changes |= {"batch_size": settings.batch_size}
     if method != UNDAMPED:
-        run = tuned(settings.task, method, **changes)
+        run = tuned(task, method, **changes)
         own = run.optimizer == "NGDT" and run.curvature == LOW_RANK  # it measures with that curvature anyway
-        return logged(run if own else replace(run, metric=LOW_RANK))
-    budget = tuned(settings.task, "NGD-T").options["budget"]
+        return run if own else replace(run, metric=LOW_RANK)
+    budget = tuned(task, "NGD-T").options["budget"]
     options = {"budget": budget, "cutoff": AUTHOR["cutoff"]}
-    return logged(replace(TASKS[settings.task], optimizer="NGDT", options=options, curvature=LOW_RANK, **changes))
+    return replace(TASKS[task], optimizer="NGDT", options=options, curvature=LOW_RANK, **changes)
 
 
 def late_mean(log: pd.DataFrame, late: int) -> float:

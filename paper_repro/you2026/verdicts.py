@@ -33,10 +33,13 @@ def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each claim: claim, statement, source, ours (the number that decides; missing where there is none),
-        rule, holds.
+        A row for each claim and, where the table has several, each task: claim, statement, source, task, ours (the
+        number that decides; missing where there is none), rule, holds.
     """
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
+    tasks = dict(list(table.groupby("task", sort=False))) if "task" in table else {"": table}
+    return pd.DataFrame(
+        [row for task, part in tasks.items() for row in verdicts(EXPECTED[name], NUMBERS[name], part, task=task)]
+    )
 
 
 # -- all optimisers under one metric
@@ -223,6 +226,35 @@ def _degenerate(table, series: str, damping: float) -> float:
     return float(rows[rows.damping == nearest].value.max())
 
 
+# -- other architectures
+
+OURS = "NGD-T (K-FAC)"
+
+
+def late_loss(table: pd.DataFrame, method: str) -> pd.Series:
+    """Mean training loss over the late blocks, by seed; missing where a run ended early."""
+    rows = table[(table.method == method) & (table.step > LATE * table.step.max())]
+    return rows.groupby("seed").loss.mean().reindex(table.seed.unique())
+
+
+def _loss_over_adam(table) -> float:
+    ours, adam = (late_loss(table, method).mean(skipna=False) for method in (OURS, "Adam"))
+    return float(ours / adam)
+
+
+def cost_to_common_loss(table: pd.DataFrame, methods: tuple[str, str]) -> tuple[float, float]:
+    """Mean metric cost of each of two methods until the lowest loss of a block that all their runs get to."""
+    both = table[table.method.isin(methods)]
+    level = both.groupby(["method", "seed"]).loss.min().max()
+    first = both[both.loss <= level].groupby(["method", "seed"]).total_cost.first().groupby("method").mean()
+    return float(first[methods[0]]), float(first[methods[1]])
+
+
+def _cost_over(table, other: str) -> float:
+    ours, theirs = cost_to_common_loss(table, (OURS, other))
+    return ours / theirs
+
+
 NUMBERS = {
     "ngdt_dissipation_training": {
         "matches_adam": partial(_gain, method="NGD-T", column="test_accuracy"),
@@ -274,5 +306,11 @@ NUMBERS = {
         "floor_is_effective_dimension_trained": partial(_floor_over_theory, point="trained", series="theory"),
         "naive_tells_delta": _naive_over_true,
         "empirical_is_one": partial(_degenerate, series="empirical", damping=1e-8),
+    },
+    "ngdt_architectures": {
+        "trains_like_adam": _loss_over_adam,
+        "lower_loss_than_adam": lambda t: z_of(late_loss(t, OURS), late_loss(t, "Adam")),
+        "less_cost_than_adam": partial(_cost_over, other="Adam"),
+        "less_cost_than_sgd": partial(_cost_over, other="SGD"),
     },
 }
