@@ -129,11 +129,11 @@ FIGURES = (
     _spec(
         "tngd_optimizers",
         draw_optimizers,
-        "Step by step TNGD (thick red) is ahead of Adam on the dense network; K-FAC ends below both.",
+        "Step by step TNGD (thick red) ends below Adam on both networks, K-FAC still lower on the convolutional one.",
         "Digits, batches of 16; the same tuning budget for every method, on data held out of training; dotted: the "
         "paper's own learning rates and damping, untuned. Lines and bands: mean and one standard deviation over "
-        "seeds, each point of the training loss the mean of the batches since the last. TNGD-Adam: Adam without "
-        "memory (its betas 0) on the estimate of TNGD. Bands down to the axis: some runs of NGD and NGD-CG broke down.",
+        "seeds, as a factor; each point of the training loss is the mean of the batches since the last. TNGD-Adam: "
+        "Adam without memory (its betas 0) on the estimate of TNGD. Some runs of NGD and NGD-CG broke down.",
     ),
     _spec(
         "tngd_optimizers_in_time",

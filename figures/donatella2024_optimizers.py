@@ -28,9 +28,8 @@ def _draw(table, label):
         of_task = of_task.assign(error=100.0 * (1.0 - of_task.test_accuracy))
         for method, rows in of_task.groupby("method", sort=False):
             _draw_method(row, method, rows)
-        lowest = of_task.groupby(["method", "step"])[["loss", "error"]].mean().min()
-        for ax, name in zip(row, ("loss", "error"), strict=True):
-            ax.set(yscale="log", ylim=(0.6 * lowest[name], None))  # a band may reach down to 0
+        for ax in row:
+            ax.set_yscale("log")
             plain_log(ax.yaxis)
         row[0].set(title=f"{TASKS[task]}: training", ylabel="training loss [nat]")
         row[1].set(title=f"{TASKS[task]}: test", ylabel="test error [%]")
@@ -46,4 +45,4 @@ def _draw_method(axes, method, rows):
     style = {"color": colour, "ls": line, "label": method, "lw": 2.2 if method == "TNGD" else 1.4}
     for ax, column in zip(axes, ("loss", "error"), strict=True):
         values = curves(rows, column)
-        band(ax, values.index * rows.seconds_of_step.iloc[0], values, **style)
+        band(ax, values.index * rows.seconds_of_step.iloc[0], values, as_factor=True, **style)
