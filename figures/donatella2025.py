@@ -38,7 +38,7 @@ def draw_quantised_training(table):
         for name, (rows, colour, style) in _curves(of_task).items():
             _band(line[0], rows, "loss", colour, style)
             handles[name] = Line2D([], [], color=colour, ls=style, label=name)
-        line[0].set(xlabel="step", ylabel="training loss [nats]", yscale="log", title=TASKS[task])
+        line[0].set(xlabel="step", ylabel="training loss [nat]", yscale="log", title=TASKS[task])
         for ax, name in zip(line[1:], SHARES, strict=True):
             _draw_gains(ax, runs(of_task), name)
     for label, (colour, marker, name) in REMEDIES.items():
@@ -89,7 +89,7 @@ def _draw_gains(ax, table, name) -> None:
         ax.annotate(label, (1.0, rows[column].mean()), (2, 0), xycoords=("axes fraction", "data"), va="center",
                     textcoords="offset points", fontsize=8, color=style["color"], annotation_clip=False)  # fmt: skip
     ax.margins(y=0.15)
-    ax.set(xlabel="bits", ylabel="gain over Adam [nats]", title=SHARES[name], xlim=(-0.6, len(all_bits) - 0.4))
+    ax.set(xlabel="bits", ylabel="gain over Adam [nat]", title=SHARES[name], xlim=(-0.6, len(all_bits) - 0.4))
     ax.set_xticks(range(len(all_bits)), [f"{b:.0f}" for b in all_bits])
 
 
@@ -104,7 +104,7 @@ def draw_architectures(table):
     tasks = list(table.task.unique())
     figure, axes = panels(2, len(tasks), height=2.5, width=3.8)
     for line, name, label in zip(
-        axes, ("loss", "test_loss"), ("training loss [nats]", "test loss [nats]"), strict=True
+        axes, ("loss", "test_loss"), ("training loss [nat]", "test loss [nats]"), strict=True
     ):
         for ax, task in zip(line, tasks, strict=True):
             of_task = table[table.task == task]

@@ -37,7 +37,7 @@ def draw_budget(table):
             rows = training[training.rule == rule]
             finite = rows[np.isfinite(rows[column])]
             draw_points(ax, finite, "budget", column, color=colour, marker=marker, label=name)
-        ax.set(xscale="log", xlabel="budget Q [nats]", ylabel=label)
+        ax.set(xscale="log", xlabel="budget Q [nat]", ylabel=label)
     for ax in axes[0, :2]:
         ax.set_yscale("log")
         plain_log(ax.yaxis)

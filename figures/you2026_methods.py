@@ -20,7 +20,7 @@ METHODS = {
     "NGD-T (K-FAC)": (ORANGE, "-.", "P"),
     UNDAMPED: (SKY, "-", "X"),
 }
-NATS = "[nats]"
+NATS = "[nat]"
 SEVERAL = "mean, ± 1 sd of seeds"
 
 
@@ -172,8 +172,8 @@ def draw_architectures(table):
             draw_band(column[0], rows, "step", "loss", "log", color=colour, ls=style)
             for _, of_seed in rows.groupby("seed"):
                 column[1].plot(of_seed.total_cost, of_seed.loss, color=colour, ls=style, lw=1.2)
-        column[0].set(xlabel="step", ylabel="training loss [nats]", yscale="log", title=TASKS[task])
-        column[1].set(xlabel=rf"metric cost so far, $\sum d^T F d$ {NATS}", ylabel="training loss [nats]", xscale="log")
+        column[0].set(xlabel="step", ylabel="training loss [nat]", yscale="log", title=TASKS[task])
+        column[1].set(xlabel=rf"metric cost so far, $\sum d^T F d$ {NATS}", ylabel="training loss [nat]", xscale="log")
         for ax in column:
             plain_log(ax.yaxis)
     figure.legend(handles=handles, loc="outside lower center", ncols=5, handlelength=2.6)
