@@ -140,9 +140,10 @@ FIGURES = (
         draw_optimizers_in_time,
         "Against time Adam is ahead of TNGD (thick red): each step of TNGD needs the whole Jacobian, whatever the "
         "device does with it.",
-        "The runs of tngd_optimizers. Time is the measured wall time of the digital part, on the CPU named in the json "
-        "file and each method in its quickest form, plus, for TNGD, modelled device time (load, 50 RC, read; 16 bits, "
-        "50 Gb/s). What the simulation of the device takes is in the csv file and not in the picture.",
+        "The runs of tngd_optimizers. Time is the measured wall time of the digital part, on one BLAS thread of the "
+        "CPU named in the json file and each method in its quickest form, plus, for TNGD, modelled device time (load, "
+        "50 RC, read; 16 bits, 50 Gb/s). What the simulation of the device takes is in the csv file and not in the "
+        "picture.",
         timed=True,
     ),
     _spec(

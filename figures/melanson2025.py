@@ -105,7 +105,7 @@ def _mark_crossings(ax, table):
         if np.isfinite(d):
             curve = rows[device]
             ax.plot(d, np.interp(d, curve.index, curve), color=RED, marker="o", mfc="none", ms=9, lw=0)
-            ax.annotate(f"d = {d:.0f}", (d, np.interp(d, curve.index, curve)), xytext=(-6, 9), ha="right",
+            ax.annotate(f"d = {d:.0f}", (d, np.interp(d, curve.index, curve)), xytext=(0, -16), ha="center",
                         textcoords="offset points", color=RED, fontsize=8)  # fmt: skip
 
 

@@ -26,8 +26,9 @@ Left open there, and chosen here
     Fisher information has 96 rows for each of 256 predictions of a batch; ours is an unbiased estimate of it from 4
     labels drawn a prediction. Tuned settings: six a method, by the training loss, which is what the paper shows; see
     `finetuning_grid`. t is tuned among 0.4 and 50 RC, the damping is the paper's.
-    Time: digital parts are measured where this runs, each method in its quickest form (exact natural gradient by
-    Woodbury's identity); device parts are modelled. What the simulation of the device costs is not in it.
+    Time: digital parts are measured where this runs, on one BLAS thread, each method in its quickest form (exact
+    natural gradient by Woodbury's identity); device parts are modelled. What the simulation of the device costs is
+    not in it.
 
 Scales: "smoke" is for tests (seconds), "default" for the gallery (minutes), "paper" has the paper's batches.
 """

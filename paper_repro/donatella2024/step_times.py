@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 import scipy.linalg
+import threadpoolctl
 from scipy.sparse.linalg import LinearOperator
 
 from paper_repro.differentiation import Model
@@ -16,13 +17,18 @@ from .settings import DEVICE
 
 
 def seconds(call: Callable, repeats: int) -> float:
-    """Median wall time of a call, after one that is not counted: it compiles."""
-    call()
+    """Median wall time of a call on one BLAS thread, after one that is not counted: it compiles.
+
+    NumPy and SciPy each have a pool of threads; when several pools are awake, their idle threads spin and take the
+    cores from those at work.
+    """
     taken = []
-    for _ in range(repeats):
-        start = perf_counter()
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
         call()
-        taken.append(perf_counter() - start)
+        for _ in range(repeats):
+            start = perf_counter()
+            call()
+            taken.append(perf_counter() - start)
     return float(np.median(taken))
 
 

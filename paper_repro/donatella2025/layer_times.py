@@ -6,24 +6,13 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-import threadpoolctl
 
 from paper_repro.differentiation import Model
-from paper_repro.donatella2024 import step_times
+from paper_repro.donatella2024.step_times import seconds
 from thermolinalg.curvature import KroneckerCurvature, cotangents, kronecker_factors
 
 METHODS = ("Cholesky", "eigh")
 PARTS = ("gradient", "backward", "factors", "inversion", "products")
-
-
-def seconds(call: Callable, repeats: int) -> float:
-    """Median wall time of a call on one BLAS thread.
-
-    NumPy and SciPy each have a pool of them; when several pools are awake, their idle threads spin and take the cores
-    from those at work.
-    """
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        return step_times.seconds(call, repeats)
 
 
 def cholesky_inverse(A: np.ndarray) -> np.ndarray:
