@@ -14,6 +14,7 @@ import joblib
 import threadpoolctl
 from tqdm import tqdm
 
+from analysis.clusters import scheduler
 from analysis.machine import timing_name
 from analysis.results_cache import VARIABLE, Cache, default_folder, using
 from paper_repro.claims import as_lines, ledger
@@ -75,30 +76,6 @@ def outcomes(specs, job: Job, cache: Cache, jobs: int, client=None):
             yield attempt(spec.id, job, alone)
 
 
-@contextlib.contextmanager
-def cluster(address: str | None):
-    """A client of a dask scheduler; None without an address.
-
-    Raises
-    ------
-    ValueError
-        There is no dask, or no scheduler at this address.
-    """
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client  # an extra: most do without
-    except ImportError as error:
-        raise ValueError("--dask needs dask and distributed; install the extra [dask]") from error
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, TimeoutError) as error:
-        raise ValueError(f"there is no dask scheduler at {address} ({error})") from error
-    with client:
-        yield client
-
-
 def main(argv=None) -> int:
     """Run the command; 0 if every figure was made, else 1."""
     options = parser().parse_args(argv)
@@ -122,7 +99,7 @@ def main(argv=None) -> int:
     print(f"{len(specs)} figures, scale {options.scale}, seed {options.seed}; results are kept in {cache.folder}")
     with contextlib.ExitStack() as stack:
         try:
-            client = stack.enter_context(cluster(options.dask))
+            client = stack.enter_context(scheduler(options.dask))
         except ValueError as error:
             parser().error(str(error))
         failed = show(outcomes(specs, job, cache, options.jobs, client), len(specs), out)
