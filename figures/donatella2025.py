@@ -103,7 +103,7 @@ def draw_architectures(table):
     """Training and test loss against steps: a column for each architecture."""
     tasks = list(table.task.unique())
     figure, axes = panels(2, len(tasks), height=2.5, width=3.8)
-    for line, name, label in zip(axes, ("loss", "test_loss"), ("training loss [nat]", "test loss [nats]"), strict=True):
+    for line, name, label in zip(axes, ("loss", "test_loss"), ("training loss [nat]", "test loss [nat]"), strict=True):
         for ax, task in zip(line, tasks, strict=True):
             of_task = table[table.task == task]
             for method in of_task.method.unique():
