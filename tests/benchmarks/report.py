@@ -4,6 +4,7 @@ Ratios are taken round by round, between contenders that were timed in turn; sho
 """
 
 import argparse
+import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+EXPONENTS = ROOT / "figures" / "gallery" / "scaling_exponents.csv"
 BEGIN, END = "<!-- benchmarks: written by `make bench` -->", "<!-- end of benchmarks -->"
 
 
@@ -142,6 +144,19 @@ def summary(groups, facts) -> str:
     return "\n".join([*head, *bar_rows(groups), *memory_rows(facts["memory"])])
 
 
+def exponents(table: Path) -> str:
+    """Fitted exponents of measured times beside theory, from the table of the figure scaling_exponents."""
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "measured"]
+    lines = ["| time on one thread | against | theory | fitted (95 % interval) |", "|---|---|---|---|"]
+    for row in rows:
+        what = row["quantity"] + (f" ({row['where']})" if row["where"] else "")
+        low, fitted, high = (float(row[name]) for name in ("low", "fitted", "high"))
+        theory = float(row["claimed"])
+        lines.append(f"| {what} | {row['variable']} | {theory:g} | {fitted:.2f} ({low:.2f} to {high:.2f}) |")
+    return "\n".join(lines)
+
+
 def everything(groups, facts) -> str:
     """All groups, a table each."""
     lines = ["# Benchmarks", "", "Written by `make bench`: medians and quartiles of rounds timed in turn.", ""]
@@ -160,9 +175,15 @@ def main(argv=None) -> int:
     parser.add_argument("json", nargs="?", type=Path, default=ROOT / ".benchmarks" / "latest.json")
     options = parser.parse_args(argv)
     groups, facts = read(options.json)
-    readme = ROOT / "README.md"
+    parts = [summary(groups, facts)]
+    if EXPONENTS.exists():
+        parts.append(
+            "How times grow (`python -m analysis.complexity --measure`; "
+            "[the rest](figures/gallery/scaling_exponents.png)):\n\n" + exponents(EXPONENTS)
+        )
+    readme, text = ROOT / "README.md", "\n\n".join(parts)
     before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{summary(groups, facts)}\n{END}{rest.split(END)[1]}")
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
     (ROOT / "docs" / "benchmarks.md").write_text(everything(groups, facts))
     print("README.md and docs/benchmarks.md show the last benchmarks")
     return 0
