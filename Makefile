@@ -3,29 +3,31 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-TESTS := tests/unit tests/analysis tests/statistical tests/papers tests/peers
+TESTS := tests/unit tests/analysis tests/papers tests/peers
 # the tests that reach compiled kernels, run once more with checked array bounds
 KERNEL_TESTS := $(foreach name,kernels paths dynamics underdamped nonlinear determinant drives energetics inverse fast_rng,tests/unit/test_$(name).py)
 BIN := $(VENV)/bin
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: figures test test-compiled test-interpreted lint bench clean
+.PHONY: figures test test-first test-second lint bench clean
 
 figures: $(VENV)/.repro
 	$(BIN)/python -m figures $(ARGS)
 
-# the compiled and the interpreted code side by side, one core each; what the second has to say comes when it is done
+# two halves side by side, one core each; what the second has to say comes when it is done
 test: lint
-	$(MAKE) --no-print-directory -j2 test-compiled test-interpreted
+	$(MAKE) --no-print-directory -j2 test-first test-second
 
-test-compiled: $(VENV)/.test
+test-first: $(VENV)/.test
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules --doctest-glob='README.md' --ignore=thermolinalg/adapters README.md thermolinalg analysis $(TESTS)
-	$(ONE_THREAD) NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q $(KERNEL_TESTS)
 
-test-interpreted: $(VENV)/.test
-	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q tests/unit > .test-interpreted.log 2>&1 \
-		&& $(BIN)/python -m coverage report --fail-under=95 >> .test-interpreted.log 2>&1 \
-		&& tail -n 5 .test-interpreted.log || { cat .test-interpreted.log; exit 1; }
+# the interpreted code with its coverage, compiled code with checked array bounds, and the statistical tests
+test-second: $(VENV)/.test
+	{ $(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q tests/unit \
+		&& $(BIN)/python -m coverage report --fail-under=95 \
+		&& $(ONE_THREAD) NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q $(KERNEL_TESTS) \
+		&& $(ONE_THREAD) $(BIN)/python -m pytest -q tests/statistical; } > .test-second.log 2>&1 \
+		&& grep -E 'passed|^TOTAL' .test-second.log || { cat .test-second.log; exit 1; }
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -50,4 +52,4 @@ $(VENV)/.%: setup.cfg pyproject.toml
 .PRECIOUS: $(VENV)/.%
 
 clean:
-	rm -rf $(VENV) build *.egg-info .benchmarks .coverage .test-interpreted.log .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .benchmarks .coverage .test-second.log .pytest_cache .mypy_cache .ruff_cache

@@ -2,7 +2,7 @@
 
 What a paper's folder gives
     ``verdicts.py`` with `EXPECTED`, figure to claim to entry, read from a json file, and ``verdict(name, table)``, a
-    DataFrame with a row for each claim, and each case of it, of the figure of that name. `verdicts` below makes it
+    DataFrame with a row for each claim, and each case of it, of the figure of that name. `judge` below makes it
     from the entries and from functions that take the table to a number, to a pair (number, its standard error), or to
     a dict of these by case (a size, a matrix, a task).
     ``untested.json``, a list of ``{"claim", "source", "reason"}``: what cannot be tested here, and why.
@@ -80,6 +80,33 @@ def verdicts(claims: Mapping[str, dict], numbers: Mapping[str, Callable], table:
                 | {"ours": ours, "rule": rule, "holds": bool(holds)}
             )
     return rows
+
+
+def judge(claims: Mapping[str, dict], numbers: Mapping[str, Mapping[str, Callable]]) -> Callable:
+    """The function ``verdict(name, table)`` of a paper, from its claims and its numbers by figure.
+
+    Parameters
+    ----------
+    claims, numbers : mapping
+        Figure to what `verdicts` takes.
+
+    Returns
+    -------
+    callable
+        Of the name of a figure and its table: a DataFrame with a row for each claim and case and, where the table has a
+        column "task", each task.
+    """
+
+    def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
+        """Which claims of a table hold: claim, statement, source, ours (the number that decides), rule, holds."""
+        if "task" not in table:
+            return pd.DataFrame(verdicts(claims[name], numbers[name], table))
+        tasks = table.groupby("task", sort=False)
+        return pd.DataFrame(
+            [row for task, part in tasks for row in verdicts(claims[name], numbers[name], part, task=task)]
+        )
+
+    return verdict
 
 
 def judged(entry: dict, ours: float) -> tuple[bool, str]:

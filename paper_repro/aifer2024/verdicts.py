@@ -9,32 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts
+from paper_repro.claims import judge
 
 from . import scaling_numbers
 
 EXPECTED = json.loads((Path(__file__).parent / "claims.json").read_text())
 SOLVE_ERROR, INVERSE_ERROR = 0.1, 0.3  # at which times are compared
 SETTLED = (1e3, 1e5)  # durations [RC] where all modes have relaxed and rounding is not yet felt
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and case: claim, statement, source, case, ours (the number that decides; missing where
-        there is none), rule, holds.
-    """
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
 
 
 def power(x, y) -> float:
@@ -176,3 +157,5 @@ NUMBERS = {
         "planned_error": lambda t: _by_matrix(t, t.error / t.rtol),
     },
 } | scaling_numbers.NUMBERS
+
+verdict = judge(EXPECTED, NUMBERS)

@@ -7,32 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts
+from paper_repro.claims import judge
 
 from .settings import PUBLISHED_ERROR
 
 EXPECTED = json.loads((Path(__file__).parent / "claims.json").read_text())
 FINEST = 4  # steps to which a power is fitted
 LARGE = 1000
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and case: claim, statement, source, case, ours (the number that decides; missing where
-        there is none), rule, holds.
-    """
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
 
 
 def series(table, problem: str, method: str) -> dict[int, pd.DataFrame]:
@@ -82,3 +63,5 @@ NUMBERS = {
         "twenty_percent_on_the_board": board_reduction,
     }
 }
+
+verdict = judge(EXPECTED, NUMBERS)

@@ -12,35 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts, z_of
+from paper_repro.claims import judge, z_of
 
 from .settings import GPU_RATIO
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
 PARTS = ["digital_seconds", "load_seconds", "relax_seconds", "read_seconds"]
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and, where the table has several, each task: claim, statement, source, task, ours (the
-        number that decides), rule, holds.
-    """
-    tasks = dict(list(table.groupby("task", sort=False))) if "task" in table else {"": table}
-    rows = []
-    for task, part in tasks.items():
-        rows += verdicts(EXPECTED[name], NUMBERS[name], part, task=task)
-    return pd.DataFrame(rows)
 
 
 # -- all optimisers
@@ -270,3 +247,5 @@ NUMBERS = {
         "law_ahead_of_euler": _euler_over_law,
     },
 }
+
+verdict = judge(EXPECTED, NUMBERS)

@@ -8,35 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts, z_of
+from paper_repro.claims import judge, z_of
 
 from .quantised import LATE, runs
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
 KEPT = 0.5  # share of K-FAC's gain that counts as most of it
 REFERENCE = {"kappa": 100.0, "unit": 1e-6, "parallel": True, "interval": 1}  # the case of the model that is judged
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and, where the table has several, each task: claim, statement, source, task, ours (the
-        number that decides; missing where there is none, as for a share of a gain that is not there), rule, holds.
-    """
-    tasks = dict(list(table.groupby("task", sort=False))) if "task" in table else {"": table}
-    return pd.DataFrame(
-        [row for task, part in tasks.items() for row in verdicts(EXPECTED[name], NUMBERS[name], part, task=task)]
-    )
 
 
 # -- training
@@ -185,3 +163,5 @@ NUMBERS = {
         "vision_overhead": partial(modelled, column="overhead", workloads="ViT"),
     },
 }
+
+verdict = judge(EXPECTED, NUMBERS)

@@ -6,27 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts
+from paper_repro.claims import judge
 
 EXPECTED = json.loads((Path(__file__).parent / "claims.json").read_text())
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and case: claim, statement, source, case, ours (the number that decides), rule, holds.
-    """
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
 
 
 def crossings(table: pd.DataFrame, measure: str | None = None) -> pd.DataFrame:
@@ -74,3 +56,5 @@ NUMBERS = {
         "useful_accuracy": lambda t: {name: float(curve.iloc[-1]) for name, curve in curves(t).items()},
     }
 }
+
+verdict = judge(EXPECTED, NUMBERS)

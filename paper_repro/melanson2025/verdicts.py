@@ -7,32 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts
+from paper_repro.claims import judge
 
 from .settings import PUBLISHED_READS
 
 EXPECTED = json.loads((Path(__file__).parent / "claims.json").read_text())
 DEVICES = ("device, a sample each RC", "device, independent samples")
 LARGE = 10_000
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and case: claim, statement, source, case, ours (the number that decides; missing where
-        there is none), rule, holds.
-    """
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], table))
 
 
 def _rms_z(table) -> float:
@@ -93,3 +74,5 @@ NUMBERS = {
         "less_energy_at_10000": partial(_advantage, column="joule"),
     },
 }
+
+verdict = judge(EXPECTED, NUMBERS)

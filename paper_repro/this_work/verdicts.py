@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paper_repro.claims import verdicts
+from paper_repro.claims import judge
 
 from . import cost_verdicts, quality_verdicts
 
@@ -17,20 +17,9 @@ EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
 NUMBERS = {name: numbers for module in MODULES for name, numbers in module.NUMBERS.items()}
 
 
+_judged = judge(EXPECTED, NUMBERS)
+
+
 def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and case: claim, statement, source, case, ours (the number that decides), rule, holds.
-    """
-    rows = table[table.section == "map"] if "section" in table else table
-    return pd.DataFrame(verdicts(EXPECTED[name], NUMBERS[name], rows))
+    """Which claims of a table hold, as `paper_repro.claims.judge` has it; of a map its points alone count."""
+    return _judged(name, table[table.section == "map"] if "section" in table else table)

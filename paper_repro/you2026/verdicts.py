@@ -11,35 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paper_repro.claims import verdicts, z_of
+from paper_repro.claims import judge, z_of
 
 from .descent import excess_of_linear_rule
 from .settings import AUTHOR, UNDAMPED
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
 LATE = 0.75  # of the steps, after which a curve counts as late
-
-
-def verdict(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Which claims of a table hold.
-
-    Parameters
-    ----------
-    name : str
-        Of `run.TABLES`.
-    table : DataFrame
-        From it.
-
-    Returns
-    -------
-    DataFrame
-        A row for each claim and, where the table has several, each task: claim, statement, source, task, ours (the
-        number that decides; missing where there is none), rule, holds.
-    """
-    tasks = dict(list(table.groupby("task", sort=False))) if "task" in table else {"": table}
-    return pd.DataFrame(
-        [row for task, part in tasks.items() for row in verdicts(EXPECTED[name], NUMBERS[name], part, task=task)]
-    )
 
 
 # -- all optimisers under one metric
@@ -314,3 +292,5 @@ NUMBERS = {
         "less_cost_than_sgd": partial(_cost_over, other="SGD"),
     },
 }
+
+verdict = judge(EXPECTED, NUMBERS)
