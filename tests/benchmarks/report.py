@@ -70,18 +70,19 @@ def _bars() -> list[Bar]:
     return found
 
 
-def read(path: Path) -> tuple[dict, dict]:
-    """{group: {contender: seconds of each round}} and the facts of the machine; `facts` of memory beside."""
-    held = json.loads(path.read_text())
+def read(*paths: Path) -> tuple[dict, dict]:
+    """{group: {contender: seconds of each round}} and facts: of the memory, the machine, the date; later files win."""
     groups: dict[str, dict[str, np.ndarray]] = {}
-    memory = []
-    for entry in held["benchmarks"]:
-        info = entry["extra_info"]
-        if "bytes_per_entry" in info:
-            memory.append(info)
-        elif "contender" in info:
-            groups.setdefault(entry["group"], {})[info["contender"]] = np.array(entry["stats"]["data"])
-    return groups, {"memory": memory, "machine": held["machine_info"], "date": held["datetime"][:10]}
+    memory = {}
+    for path in paths:
+        held = json.loads(path.read_text())
+        for entry in held["benchmarks"]:
+            info = entry["extra_info"]
+            if "bytes_per_entry" in info:
+                memory[info["contender"]] = info
+            elif "contender" in info:
+                groups.setdefault(entry["group"], {})[info["contender"]] = np.array(entry["stats"]["data"])
+    return groups, {"memory": list(memory.values()), "machine": held["machine_info"], "date": held["datetime"][:10]}
 
 
 def ratio(ours: np.ndarray, others: list[np.ndarray], faster: bool) -> np.ndarray:
@@ -172,9 +173,9 @@ def everything(groups, facts) -> str:
 def main(argv=None) -> int:
     """Write both."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.report", description=__doc__)
-    parser.add_argument("json", nargs="?", type=Path, default=ROOT / ".benchmarks" / "latest.json")
+    parser.add_argument("json", nargs="*", type=Path, default=[ROOT / ".benchmarks" / "latest.json"], help="later win")
     options = parser.parse_args(argv)
-    groups, facts = read(options.json)
+    groups, facts = read(*options.json)
     parts = [summary(groups, facts)]
     if EXPONENTS.exists():
         parts.append(

@@ -48,7 +48,7 @@ def kfac(n):
         "ours: K-FAC": o.KFAC(0.1, 0.01),
         "ours: thermodynamic K-FAC, solve": o.ThermodynamicKFAC(0.1, 0.01, device=device, duration=100.0, rng=0),
         "ours: thermodynamic K-FAC, invert": o.ThermodynamicKFAC(
-            0.1, 0.01, device=device, method="invert", duration=100.0, rng=0
+            0.1, 0.01, device=device, method="invert", n_reads=1000, rng=0
         ),
     }
 
