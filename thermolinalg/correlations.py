@@ -80,9 +80,8 @@ class Correlator:
 
     @cached_property
     def common(self) -> CommonModes | None:
-        """Modes that drift and noise share, if they do and all of the average is asked for."""
-        shared = None if self.V is not None else self.process.modes
-        return None if shared is None else CommonModes.of(shared)
+        """Modes of the drift, if it is symmetric (at lag 1: and the noise shares them) and all is asked for."""
+        return None if self.V is not None else CommonModes.of(self.process, shared_only=self.lag > 0)
 
     @property
     def read_variance(self) -> float:
@@ -139,14 +138,11 @@ class Correlator:
         error = float(np.sqrt(self.total_variance()))
         scale, rates = float(np.linalg.norm(self.answer())), 2.0 * self.process.eigenvalues.real
         ends = {"slowest": rates.min() / self.spacing, "fastest": rates.max() / self.spacing}
-        if self.common is not None:
-            rates = 2.0 * self.common.rates
-            missing = self.common.variances if self.independent else self.common.missing(self.n_products)
-            missing = missing * np.exp(-self.lag * self.common.rates)
+        if (common := self.common) is not None:
+            missing = common.covariance if self.independent else common.missing(self.n_products)
             return planning.Transient(
-                lambda t0: float(np.linalg.norm(np.exp(-rates * t0 / self.spacing) * missing)), lambda t0: error,
-                scale, **ends,
-            )  # fmt: skip
+                lambda t0: common.bias(missing, t0 / self.spacing, self.lag), lambda t0: error, scale, **ends
+            )
         return self._transient_of_matrices(error, scale, ends)
 
     def _transient_of_matrices(self, error: float, scale: float, ends: dict) -> MomentTransient:
@@ -311,7 +307,7 @@ class Correlator:
     def in_modes(self) -> bool:
         """Whether a trajectory is stepped in modes: the host sees its reads as they are, and only their products."""
         reads = self.converted and (self.device.adc_bits is not None or self.device.read_noise > 0)
-        return not self.independent and self.common is not None and not reads
+        return not self.independent and self.common is not None and self.common.independent and not reads
 
     def _read(self, rng, states) -> tuple[np.ndarray, int]:
         """States as the host sees them."""
