@@ -232,9 +232,7 @@ class Correlator:
 
     def walk(self, rng: np.random.Generator, workers: int | None):
         """The average along paths, its standard error with kind, and how many reads saturated."""
-        matrices = not self.in_modes
-        first = psd_factor(self.first) if matrices else None
-        kick = psd_factor(self.step[1]) if matrices else None
+        first, kick = (None, None) if self.in_modes else (psd_factor(self.first), psd_factor(self.step[1]))
         results = run_chains(lambda g, _: self._chain(g, first, kick), rng, range(self.n_chains), workers)
         moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
         value = self._calibrated(sum(moments) / self.n_chains)
@@ -281,7 +279,7 @@ class Correlator:
         d = self.process.dimension
         total = np.zeros((d, d if self.V is None else self.V.shape[1]))
         clipped = 0
-        source = self._pairs if self.independent else self._in_modes if self.in_modes else self._successive
+        source = self._pairs if self.independent else self._successive
         for later, earlier, saturated in source(rng, first, kick):
             total += later.T @ (earlier if self.V is None else earlier @ self.V)
             clipped += saturated
@@ -333,18 +331,10 @@ class Correlator:
             yield later, earlier, clipped
 
     def _successive(self, rng, first, kick):
-        """Blocks of later and earlier reads of one trajectory."""
-        state: np.ndarray | None = None
+        """Blocks of later and earlier reads of one trajectory; of its modes, where `in_modes`."""
         last = np.empty((0, self.process.dimension))
-        for noise in blocks(self.n_products + self.lag, self.process.dimension, ROWS):
-            rng.standard_normal(out=noise)
-            start = first @ noise[0] if state is None else None
-            noise[:] = noise @ kick.T
-            if start is not None:
-                noise[0] = start
-            recurrence(self.step[0], noise[:, None], state)
-            state = noise[-1:].copy()
-            reads, clipped = self._read(rng, noise)
+        for states in self._trajectory(rng, first, kick):
+            reads, clipped = self._read(rng, states)
             if self.lag:
                 reads = np.concatenate((last, reads))
                 yield reads[1:], reads[:-1], clipped
@@ -352,17 +342,22 @@ class Correlator:
             else:
                 yield reads, reads, clipped
 
-    def _in_modes(self, rng, first, kick):
-        """As `_successive`, in the modes that drift and noise share."""
-        last = np.empty((0, self.process.dimension))
-        before = self.burn_in / self.spacing
-        for reads in self.common.paths(rng, self.n_products + self.lag, ROWS, before):
-            if self.lag:
-                reads = np.concatenate((last, reads))
-                yield reads[1:], reads[:-1], 0
-                last = reads[-1:].copy()
-            else:
-                yield reads, reads, 0
+    def _trajectory(self, rng, first, kick):
+        """Blocks of successive states."""
+        n = self.n_products + self.lag
+        if self.in_modes:
+            yield from self.common.paths(rng, n, ROWS, self.burn_in / self.spacing)
+            return
+        state: np.ndarray | None = None
+        for noise in blocks(n, self.process.dimension, ROWS):
+            rng.standard_normal(out=noise)
+            start = first @ noise[0] if state is None else None
+            noise[:] = noise @ kick.T
+            if start is not None:
+                noise[0] = start
+            recurrence(self.step[0], noise[:, None], state)
+            state = noise[-1:].copy()
+            yield noise
 
 
 def _product_variance(x, y, yx, V) -> np.ndarray:

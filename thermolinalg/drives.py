@@ -247,7 +247,7 @@ def planned(drive, estimator: str, duration, n_paths, atol) -> tuple[float, int]
     if atol is not None and estimator == "gaussian":
         raise ValueError('atol plans the scatter of e^{-w}, and estimator="gaussian" has a bias beside; give n_paths')
     if duration is None:
-        least = fewest_paths(estimator)
+        least = int(PLANNED_PATHS * FEW_PATHS)  # the price of an effective path is 1 at best
         if n_paths is not None and n_paths < least:
             raise ValueError(f"n_paths must be at least {least} where no duration is given, got {n_paths}")
         duration = trusted_duration(drive, estimator, n_paths or DEFAULT_PATHS, atol if n_paths else None)

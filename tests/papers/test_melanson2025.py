@@ -2,7 +2,6 @@
 
 import json
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +13,6 @@ from paper_repro.melanson2025 import boards, inversion, run, settings, verdicts
 
 FIGURES = ("spu_sampling", "spu_inversion")
 EXPECTED = json.loads((Path(paper_repro.melanson2025.__file__).parent / "expected.json").read_text())
-figures_main = import_module("figures.__main__").main
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory):
-    """Both figures, made once."""
-    out = tmp_path_factory.mktemp("gallery")
-    assert figures_main([*FIGURES, "--scale", "smoke", "--out", str(out)]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def tables(gallery):
-    """What was drawn."""
-    return {name: pd.read_csv(gallery / f"{name}.csv") for name in FIGURES}
 
 
 def near(name, key):
