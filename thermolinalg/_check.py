@@ -7,10 +7,17 @@ import numpy as np
 
 # Asymmetry allowed in a "symmetric" matrix, relative to its largest entry, in units of its own rounding.
 SYMMETRY_ULPS = 1000
+TALL, WIDE = 512, 64  # strip of a matrix that is compared with its mirror image at once: it fits a cache
 
 
 def real_array(value, name: str) -> np.ndarray:
     """A finite float64 array; integers and narrower floats are widened, complex numbers and NaN refused."""
+    array = _float_array(value, name)
+    _require_finite(array, name)
+    return array
+
+
+def _float_array(value, name: str) -> np.ndarray:
     if hasattr(value, "toarray"):
         raise ValueError(f"{name} is sparse, and a dense array is needed here; pass {name}.toarray()")
     array = np.asarray(value)
@@ -18,11 +25,13 @@ def real_array(value, name: str) -> np.ndarray:
         raise ValueError(f"{name} must be real, got dtype {array.dtype}; split it into real and imaginary parts")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}")
-    array = np.asarray(array, dtype=np.float64)
+    return np.asarray(array, dtype=np.float64)
+
+
+def _require_finite(array: np.ndarray, name: str) -> None:
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name} must be finite, got {array[where]} at index {where}")
-    return array
 
 
 def vector(value, name: str, size: int | None = None) -> np.ndarray:
@@ -45,11 +54,16 @@ def columns(value, name: str, size: int) -> np.ndarray:
 def symmetric(value, name: str) -> np.ndarray:
     """A finite, square, symmetric float64 matrix; not copied when it already is one."""
     given = np.asarray(value)
-    array = real_array(value if hasattr(value, "toarray") else given, name)
+    array = _float_array(value if hasattr(value, "toarray") else given, name)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        _require_finite(array, name)
         raise ValueError(f"{name} must be a square matrix of shape (d, d), got {array.shape}")
-    largest = max(array.max(), -array.min())
     asymmetry = _asymmetry(array)
+    if asymmetry == 0.0:
+        return array
+    if not np.isfinite(asymmetry):
+        _require_finite(array, name)
+    largest = max(array.max(), -array.min())
     precision = np.finfo(given.dtype).eps if given.dtype.kind == "f" else np.finfo(np.float64).eps
     if asymmetry > SYMMETRY_ULPS * precision * largest:
         raise ValueError(
@@ -59,15 +73,19 @@ def symmetric(value, name: str) -> np.ndarray:
     return array
 
 
-def _asymmetry(array: np.ndarray, tile: int = 256) -> float:
-    """max |A - A^T|, tile by tile: no temporary of the size of A, no strided sweep over it."""
+def _asymmetry(array: np.ndarray) -> float:
+    """max |A - A^T|, strip by strip: one pass, no temporary of the size of A; not finite where an entry is not."""
     d, worst = array.shape[0], 0.0
-    for i in range(0, d, tile):
-        for j in range(0, i + tile, tile):
-            upper, lower = array[i : i + tile, j : j + tile], array[j : j + tile, i : i + tile]
-            if upper.size:
-                worst = max(worst, float(np.abs(upper - lower.T).max()))
-    return worst
+    room = np.empty(min(d, TALL) * min(d, WIDE))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for j in range(0, d, WIDE):
+            for i in range(j, d, TALL):
+                lower, upper = array[i : i + TALL, j : j + WIDE], array[j : j + WIDE, i : i + TALL]
+                gap = room[: upper.size].reshape(upper.shape)
+                gap[:] = lower.T
+                gap -= upper
+                worst = np.maximum(worst, np.maximum(gap.max(), -gap.min()))  # of which both hand NaN on
+    return float(worst)
 
 
 def positive(value, name: str, unit: str = "", infinite: bool = False, zero: bool = False) -> float:

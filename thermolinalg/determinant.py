@@ -235,7 +235,7 @@ def logdet(
     known = float(reference.trace(np.log))
     dissipated = free.dissipation(work)
     _warn_if_unreliable(estimator, work, reverse, free, dissipated, drive, given)
-    low = min(reference.bounds[0], operator.bounds[0]) if estimator == "bar" else reference.bounds[0]
+    low = min(reference.bounds[0], operator.spectrum.min()) if estimator == "bar" else reference.bounds[0]
     burn_in = planning.independent_inverse_burn_in(low, n_paths)
     value = float(_check.finite_result(np.array(known + 2.0 * free.difference), "the log-determinant"))
     return WorkEstimate(
@@ -292,7 +292,7 @@ def _reference(A0, operator: Modal) -> Modal:
     """The operator that the ramp starts from."""
     d = operator.shape[0]
     if A0 is None or (np.ndim(A0) == 0 and not isinstance(A0, Modal | Krylov)):
-        level = operator.trace(lambda rates: rates) / d if A0 is None else _check.positive(A0, "A0")
+        level = operator.spectrum.mean() if A0 is None else _check.positive(A0, "A0")
         return Diagonal(np.full(d, level))
     reference = _modal(A0)
     if reference.shape != operator.shape:

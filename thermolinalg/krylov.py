@@ -1,11 +1,13 @@
-"""`Krylov`: functions of a large symmetric matrix from matrix-vector products alone, by two-pass Lanczos."""
+"""`Krylov`: functions of a large symmetric matrix from matrix-vector products alone, by the Lanczos recurrence."""
 
 from collections.abc import Callable
 from functools import cached_property
+from math import isfinite, sqrt
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+from scipy.linalg.blas import daxpy, ddot, dsymv
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from . import _check
@@ -15,6 +17,8 @@ FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then ev
 BOUNDS_TOLERANCE = 1e-3  # relative change of the lowest Ritz value at which estimated bounds are accepted
 BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz values lie inside the spectrum
 BOUNDS_SLACK = 1e-6  # by which a Ritz value may lie outside given bounds, relative: rounding
+BASIS_SHARE, BASIS_FLOOR = 0.25, 2**20  # the basis is kept within this share of the bytes of A, or these bytes
+EXHAUSTED = 10 * float(np.finfo(float).eps)  # size of the next vector, relative to A, at which there is none
 SAMPLES = 64  # points between the bounds at which f is looked at for being zero all over
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
 
@@ -37,12 +41,72 @@ class _Vanishes(Exception):
     """f is zero on the whole spectrum."""
 
 
-class Krylov:
-    """A matrix known by its products: ``f(A) v`` in a Krylov space, memory of a few vectors for any number of steps.
+class _Recurrence:
+    """The Lanczos recurrence from one vector: its tridiagonal matrix, and as much of its basis as there is room for.
 
-    The Lanczos recurrence runs once to find the coefficients of ``f(A) v`` and a second time to add up the vectors,
-    so no basis is stored: two products a step, six vectors of length d, and for k steps the (k, k) eigenvectors of
-    the tridiagonal matrix. No reorthogonalisation: rounding delays convergence but does not spoil it.
+    All BLAS is SciPy's, as in the product with a dense A: two libraries in turn would wait for each other's threads.
+    """
+
+    def __init__(self, product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, room: int):
+        self.product, self.start, self.room = product, start, room
+        self.alpha: list[float] = []
+        self.beta: list[float] = []
+        self.basis: list[np.ndarray] = []
+        self._last: list[np.ndarray] = []  # the last two vectors, the latter not yet of unit length
+        self._size = self._largest = 1.0
+
+    def step(self) -> bool:
+        """One more row of the tridiagonal matrix; whether the space is exhausted, so that there is no further one."""
+        if self.alpha:
+            self.beta.append(self._size)
+            before, q = self._last
+            q /= self._size
+        else:
+            before, q = None, self.start / norm(self.start)
+        if len(self.basis) < self.room:
+            self.basis.append(q)
+        w = self.product(q)
+        alpha = float(ddot(q, w))
+        if not isfinite(alpha):
+            _check.real_array(w, "A v")
+        w = _orthogonal(w, alpha, q, self.beta[-1:], before)
+        self._largest = max(self._largest, abs(alpha)) if self.alpha else abs(alpha)
+        self._size = sqrt(ddot(w, w))
+        self._last = [q, w]
+        self.alpha.append(alpha)
+        return self._size <= EXHAUSTED * self._largest
+
+    def combine(self, weights: np.ndarray) -> np.ndarray:
+        """Sum of weights[j] q_j, once: of the basis, and from its end on by running the recurrence a second time."""
+        kept = self.basis or [self.start / norm(self.start)]
+        self.basis, self._last = [], []
+        total = np.zeros(self.start.size)
+        for weight, q in zip(weights, kept, strict=False):
+            total = daxpy(q, total, a=weight)
+        first, before, q = len(kept), kept[-2] if len(kept) > 1 else None, kept[-1]
+        kept.clear()
+        for j in range(first, len(weights)):
+            w = _orthogonal(self.product(q), self.alpha[j - 1], q, self.beta[max(j - 2, 0) : j - 1], before)
+            w /= self.beta[j - 1]
+            before, q = q, w
+            total = daxpy(q, total, a=weights[j])
+        return total
+
+
+def _orthogonal(w, alpha, q, beta, before):
+    """w - alpha q - beta before in place of w; beta is a list of one, and of none where there is no vector before."""
+    w = daxpy(q, w, a=-alpha)
+    return daxpy(before, w, a=-beta[0]) if beta else w
+
+
+class Krylov:
+    """A matrix known by its products: ``f(A) v`` in a Krylov space, in memory that does not grow with the steps.
+
+    The Lanczos recurrence finds the coefficients of ``f(A) v``, then its vectors are added up. They are kept as long as
+    they take at most a quarter of the bytes of A, or 1 MiB (a LinearOperator counts for nothing); those beyond come
+    from running the recurrence a second time. So a step costs one product or two, and memory is that basis, six vectors
+    of length d, and for k steps the (k, k) eigenvectors of the tridiagonal matrix. No reorthogonalisation: rounding
+    delays convergence but does not spoil it. Of a dense A one triangle is read.
 
     Parameters
     ----------
@@ -55,7 +119,7 @@ class Krylov:
         Relative change of ``f(A) v`` over the last fifth of the steps at which the iteration stops. As a rule the
         error is below that; a mode that v hardly excites and f weighs heavily may not have been met by then.
     max_products : int, optional
-        Products that one ``f(A) v`` may use.
+        Products that one ``f(A) v`` may use; each step is counted as two, also where the basis is kept.
 
     Attributes
     ----------
@@ -65,7 +129,7 @@ class Krylov:
     Raises
     ------
     ValueError
-        A is not square, or not symmetric on two random vectors.
+        A is not square, or not symmetric (a sparse array or LinearOperator: on two random vectors).
     NotPositiveDefinite
         With the Ritz value that is not positive, as soon as one is met.
     NotConverged
@@ -108,12 +172,13 @@ class Krylov:
                 raise ValueError(f"bounds must be (low, high) with low <= high, got {tuple(bounds)}")
             self.bounds = (low, high)
         self.bounds_given = bounds is not None
-        self._check_symmetry()
+        if not isinstance(A, np.ndarray):  # whose entries were compared one by one
+            self._check_symmetry()
 
     def _check_symmetry(self):
         rng = np.random.default_rng(0)
         u, v = rng.standard_normal((2, self.shape[0]))
-        Au, Av = self.matvec(u), self.matvec(v)
+        Au, Av = np.array(self.matvec(u)), self.matvec(v)  # an operator may hand out the same array twice
         gap, scale = abs(v @ Au - u @ Av), np.linalg.norm(Au) * np.linalg.norm(v)
         if gap > SYMMETRY_TOLERANCE * scale:
             raise ValueError(f"A must be symmetric, but |u^T A v - v^T A u| is {gap / scale:.3g} of its scale")
@@ -150,11 +215,14 @@ class Krylov:
         """Enclosure of the spectrum: as given, or the extreme Ritz values widened by 5 % of their size."""
         start = np.random.default_rng(1).standard_normal(self.shape[0])
 
-        def lowest(alpha, beta):
-            return scipy.linalg.eigvalsh_tridiagonal(alpha, beta, select="i", select_range=(0, 0))
+        met = []
 
-        low, (alpha, beta) = self._lanczos(start, lowest, BOUNDS_TOLERANCE)  # the highest has converged long before
-        high = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta[: len(alpha) - 1])).max()
+        def lowest(values):
+            met.append(values[-1])
+            return values[:1]
+
+        low, _ = self._lanczos(start, lowest, BOUNDS_TOLERANCE, vectors=False)
+        high = met[-1]  # it has converged long before the lowest
         return float(low[0]) * (1.0 - BOUNDS_MARGIN), float(high) * (1.0 + BOUNDS_MARGIN)
 
     @property
@@ -171,18 +239,19 @@ class Krylov:
         if size == 0.0:
             return np.zeros_like(v)
 
-        def coefficients(alpha, beta):
-            values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
+        def coefficients(values, vectors):
             weights = vectors @ (finite_values(f, values) * vectors[0])
             if not weights.any() and not np.any(f(np.geomspace(*self.bounds, SAMPLES))):
                 raise _Vanishes
             return weights
 
         try:
-            weights, recurrence = self._lanczos(v, coefficients, self.tol)
+            weights, run = self._lanczos(v, coefficients, self.tol, room=self._room())
         except _Vanishes:
             return np.zeros_like(v)
-        return size * self._combine(v, weights, *recurrence)
+        total = run.combine(weights)
+        total *= size
+        return total
 
     def quadratic_form(self, f: Callable[[np.ndarray], np.ndarray], v) -> float:
         """v^T f(A) v for v (d,), by Gauss quadrature on the Ritz values: one pass."""
@@ -190,8 +259,7 @@ class Krylov:
         if not v.any():
             return 0.0
 
-        def quadrature(alpha, beta):
-            values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
+        def quadrature(values, vectors):
             return np.array([finite_values(f, values) @ vectors[0] ** 2])
 
         value, _ = self._lanczos(v, quadrature, self.tol)
@@ -208,55 +276,51 @@ class Krylov:
         values = np.array([self.quadratic_form(f, v) for v in signs])
         return float(values.mean()), float(values.std(ddof=1) / np.sqrt(probes))
 
-    def _lanczos(self, start, quantity, tol):
-        """Run the recurrence until `quantity(alpha, beta)` of the tridiagonal matrix stops changing.
+    def _times(self, q: np.ndarray) -> np.ndarray:
+        """A q for one step, an array of its own."""
+        self.products += 1
+        A = self._matrix
+        if isinstance(A, LinearOperator):
+            return np.array(_check.real_array(A.matvec(q), "A v"))
+        if scipy.sparse.issparse(A) or not A.flags.forc:
+            return A @ q
+        return dsymv(1.0, A if A.flags.f_contiguous else A.T, q, lower=True)
 
-        Returns the quantity and (alpha, beta). It has converged when it changes by less than `tol`, relative to its
+    def _room(self) -> int:
+        """How many vectors of a basis are kept; none where not even those before the first look fit."""
+        parts = (self._matrix.data, self._matrix.indices, self._matrix.indptr) if self.is_sparse else (self._matrix,)
+        held = sum(getattr(part, "nbytes", 0) for part in parts)
+        room = int(max(BASIS_SHARE * held, BASIS_FLOOR)) // (8 * self.shape[0])
+        return room if room >= FIRST_CHECK else 0
+
+    def _lanczos(self, start, quantity, tol, vectors=True, room=0):
+        """Run the recurrence until `quantity` of the Ritz values (and their vectors) stops changing.
+
+        Returns the quantity and the recurrence. It has converged when it changes by less than `tol`, relative to its
         norm, between two looks; arrays of growing length are compared after filling up with zeros.
         """
-        d = self.shape[0]
-        before, q = np.zeros(d), start / norm(start)
-        alpha, beta = [], []
-        previous, look = None, min(FIRST_CHECK, d)
+        run = _Recurrence(self._times, start, room)
+        previous, look = None, min(FIRST_CHECK, self.shape[0])
         limit = max(self.max_products // 2, 1)
         while True:
-            w = self.matvec(q)
-            alpha.append(float(q @ w))
-            w -= alpha[-1] * q
-            if beta:
-                w -= beta[-1] * before
-            size = float(np.linalg.norm(w))
-            exhausted = size <= 10 * np.finfo(float).eps * max(abs(a) for a in alpha)
-            if exhausted or len(alpha) >= look or len(alpha) >= limit:
-                self._require_positive(alpha, beta)
-                current = quantity(np.array(alpha), np.array(beta))
+            exhausted, steps = run.step(), len(run.alpha)
+            if exhausted or steps >= look or steps >= limit:
+                current = quantity(*self._ritz(run, vectors))
                 if exhausted or (previous is not None and _change(current, previous) <= tol):
-                    return current, (alpha, beta)
-                if len(alpha) >= limit:
+                    return current, run
+                if steps >= limit:
                     raise NotConverged(
                         f"Lanczos reached a change of {_change(current, previous):.2g} after {2 * limit} products, "
                         f"not tol = {tol:.2g}; raise max_products or tol, or precondition"
                     )
-                previous, look = current, int(np.ceil(CHECK_GROWTH * len(alpha)))
-            beta.append(size)
-            before, q = q, w / size
+                previous, look = current, int(np.ceil(CHECK_GROWTH * steps))
 
-    def _combine(self, start, weights, alpha, beta):
-        """Second pass: the same recurrence, adding up weights[j] q_j."""
-        before, q = np.zeros(self.shape[0]), start / norm(start)
-        total = weights[0] * q
-        for j in range(len(alpha) - 1):
-            w = self.matvec(q)
-            w -= alpha[j] * q
-            if j:
-                w -= beta[j - 1] * before
-            before, q = q, w / beta[j]
-            total += weights[j + 1] * q
-        return total
-
-    def _require_positive(self, alpha, beta):
-        ritz = scipy.linalg.eigvalsh_tridiagonal(np.array(alpha), np.array(beta))
-        lowest, highest = float(ritz[0]), float(ritz[-1])
+    def _ritz(self, run: _Recurrence, vectors: bool) -> tuple[np.ndarray, ...]:
+        """Ritz values, ascending, and with `vectors` their eigenvectors: known to be positive and within the bounds."""
+        matrix = np.array(run.alpha), np.array(run.beta)
+        found = scipy.linalg.eigh_tridiagonal(*matrix, eigvals_only=not vectors)
+        found = found if vectors else (found,)
+        lowest, highest = float(found[0][0]), float(found[0][-1])
         if lowest <= 0:
             raise NotPositiveDefinite(
                 f"A is not positive definite: Lanczos met the Ritz value {lowest:.6g}, which no smallest eigenvalue "
@@ -268,6 +332,7 @@ class Krylov:
             beyond = lowest if lowest < low * (1.0 - BOUNDS_SLACK) else highest
             if not low * (1.0 - BOUNDS_SLACK) <= beyond <= high * (1.0 + BOUNDS_SLACK):
                 raise ValueError(f"bounds {self.bounds} do not hold: Lanczos met the Ritz value {beyond:.6g}")
+        return found
 
     def __repr__(self) -> str:
         return f"Krylov(shape={self.shape}, tol={self.tol:.3g}, {self.products} products so far)"

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+import scipy.linalg
 
 from . import _check
 from .errors import NotPositiveDefinite
 from .krylov import finite_values
+
+GRAM_FLOOR, GRAM_SAFE = 1e-13, 1e-3  # relative eigenvalue of a Gram matrix: numerically zero; safe in one pass
 
 
 def require_positive_definite(smallest: float, largest: float, size: int, name: str) -> None:
@@ -32,6 +35,28 @@ def kronecker_rotation(v: np.ndarray, left: np.ndarray, right: np.ndarray) -> np
     stack = v.reshape(left.shape[1], right.shape[1], -1)
     out = np.einsum("ij,jkc->ikc", left, stack, optimize=True)
     return np.einsum("kl,ilc->ikc", right, out, optimize=True).reshape(v.shape)
+
+
+def orthonormal_columns(U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Q, R with U = Q R and orthonormal Q (d, m), m the numerical rank, from Gram matrices (R need not be triangular).
+
+    Columns are scaled to unit length in the Gram matrix, so that short ones count. One Gram matrix loses orthogonality
+    as the square of the condition number of those columns; a second pass restores it.
+    """
+    Q, R = U, np.eye(U.shape[1])
+    for _ in range(2):
+        gram = Q.T @ Q
+        length = np.sqrt(np.diag(gram))
+        length[length == 0.0] = 1.0
+        values, basis = scipy.linalg.eigh(gram / np.outer(length, length), check_finite=False)
+        keep = values > GRAM_FLOOR * values[-1]
+        if not keep.any():
+            return U[:, :0], R[:0]
+        root = np.sqrt(values[keep])
+        Q, R = Q @ (basis[:, keep] / root / length[:, None]), (basis[:, keep] * root * length[:, None]).T @ R
+        if values[keep][0] > GRAM_SAFE * values[-1]:
+            break
+    return Q, R
 
 
 class Modal:
@@ -86,6 +111,11 @@ class Modal:
     def eigenvalues(self) -> np.ndarray:
         """All d eigenvalues, in no promised order."""
         return self.rates
+
+    @property
+    def spectrum(self) -> np.ndarray:
+        """The `eigenvalues`, for what needs no modes: found without them where that saves work."""
+        return self.eigenvalues
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -25,12 +25,12 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import _check
 from .krylov import Krylov
-from .modal import Modal, kronecker_rotation, require_positive_definite
+from .modal import Modal, kronecker_rotation, orthonormal_columns, require_positive_definite
 
 __all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "as_operator"]
 
+LEAN_FROM = 1000  # size from which SciPy's evd replaces NumPy's, which takes 8 d^2 bytes more, no less time
 EVR_FROM = 2000  # size from which LAPACK's evr driver replaces evd: slower, but a fraction of the memory
-GRAM_FLOOR, GRAM_SAFE = 1e-13, 1e-3  # relative eigenvalue of a Gram matrix: numerically zero; safe in one pass
 LANCZOS_FROM = 256  # size from which extreme eigenvalues are found by Lanczos when no spectrum is held
 
 
@@ -108,10 +108,11 @@ class Dense(Modal):
 
     @cached_property
     def _decomposition(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.shape[0] < EVR_FROM:  # NumPy's, for the BLAS (and its threads) that the products with V use
+        if self.shape[0] < LEAN_FROM:  # NumPy's, for the BLAS (and its threads) that the products with V use
             values, vectors = np.linalg.eigh(self._matrix)
         else:
-            values, vectors = scipy.linalg.eigh(self._matrix, driver="evr", check_finite=False)
+            driver = "evd" if self.shape[0] < EVR_FROM else "evr"
+            values, vectors = scipy.linalg.eigh(self._matrix, driver=driver, check_finite=False)
         require_positive_definite(values[0], values[-1], self.shape[0], "A")
         return values, vectors
 
@@ -124,6 +125,15 @@ class Dense(Modal):
     def eigenvectors(self) -> np.ndarray:
         """Eigenvectors (d, d), one a column."""
         return self._decomposition[1]
+
+    @cached_property
+    def spectrum(self) -> np.ndarray:  # type: ignore[override]
+        """Eigenvalues (d,), ascending, without eigenvectors unless those are there already."""
+        if "_decomposition" in self.__dict__:
+            return self.rates
+        values = scipy.linalg.eigvalsh(self._matrix, check_finite=False)
+        require_positive_definite(values[0], values[-1], self.shape[0], "A")
+        return values
 
     @cached_property
     def cholesky(self) -> np.ndarray:
@@ -177,6 +187,8 @@ class Dense(Modal):
 
     def matvec(self, v):
         """A v for v (d,) or (d, k); needs no factorisation."""
+        if v.ndim == 2 and v.flags.f_contiguous:  # columns come out as they came in
+            return (v.T @ self._matrix).T
         return self._matrix @ v
 
     def diagonal(self, f):
@@ -186,28 +198,6 @@ class Dense(Modal):
     def dense(self):
         """A as a (d, d) array: the very array that was given."""
         return self._matrix
-
-
-def _orthonormal_columns(U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Q, R with U = Q R and orthonormal Q (d, m), m the numerical rank, from Gram matrices (R need not be triangular).
-
-    Columns are scaled to unit length in the Gram matrix, so that short ones count. One Gram matrix loses orthogonality
-    as the square of the condition number of those columns; a second pass restores it.
-    """
-    Q, R = U, np.eye(U.shape[1])
-    for _ in range(2):
-        gram = Q.T @ Q
-        length = np.sqrt(np.diag(gram))
-        length[length == 0.0] = 1.0
-        values, basis = scipy.linalg.eigh(gram / np.outer(length, length), check_finite=False)
-        keep = values > GRAM_FLOOR * values[-1]
-        if not keep.any():
-            return U[:, :0], R[:0]
-        root = np.sqrt(values[keep])
-        Q, R = Q @ (basis[:, keep] / root / length[:, None]), (basis[:, keep] * root * length[:, None]).T @ R
-        if values[keep][0] > GRAM_SAFE * values[-1]:
-            break
-    return Q, R
 
 
 class LowRank(Modal):
@@ -255,7 +245,7 @@ class LowRank(Modal):
         if S.shape not in ((r,), (r, r)):
             raise ValueError(f"S must have shape ({r},) or ({r}, {r}), got {S.shape}")
         core = np.diag(S) if S.ndim == 1 else _check.symmetric(S, "S")
-        basis, triangle = _orthonormal_columns(U)
+        basis, triangle = orthonormal_columns(U)
         values, mixing = scipy.linalg.eigh(triangle @ core @ triangle.T, check_finite=False)
         self._vectors = basis @ mixing
         self._values = values + self.sigma

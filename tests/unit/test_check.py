@@ -1,5 +1,7 @@
 """The only validation of inputs, function by function."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,37 @@ def test_symmetric_allows_rounding_and_no_more():
 def test_asymmetry_of_any_size(size, rng):
     A = rng.standard_normal((size, size))
     assert _check._asymmetry(A) == np.abs(A - A.T).max()
+
+
+@pytest.mark.parametrize("at", [(0, 0), (599, 599), (64, 63), (3, 598), (598, 3), (511, 512)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_symmetric_finds_what_is_not_finite_wherever_it_is(at, value):
+    A = np.eye(600)
+    A[at] = A[at[::-1]] = value
+    where = rf"\({min(at)}, {max(at)}\)"
+    with pytest.raises(ValueError, match=rf"A must be finite, got {value} at index {where}"):
+        _check.symmetric(A, "A")
+    A[at[::-1]] = 0.0 if at[0] != at[1] else value
+    with pytest.raises(ValueError, match=rf"A must be finite, got {value} at index \({at[0]}, {at[1]}\)"):
+        _check.symmetric(A, "A")
+
+
+def test_symmetric_tells_what_is_wrong_first():
+    with pytest.raises(ValueError, match=r"A must be finite, got nan at index \(0, 2\)"):
+        _check.symmetric([[1.0, 2.0, np.nan]], "A")
+    with pytest.raises(ValueError, match=r"A must be a square matrix of shape \(d, d\), got \(1, 2\)"):
+        _check.symmetric([[1.0, 2.0]], "A")
+    with pytest.raises(ValueError, match=r"max \|A - A.T\| = inf \(largest entry 1e\+308\)"):
+        _check.symmetric([[0.0, 1e308], [-1e308, 0.0]], "A")  # the difference overflows, the entries do not
+
+
+def test_symmetric_needs_no_second_matrix():
+    A = np.eye(1500)
+    tracemalloc.start()
+    _check.symmetric(A, "A")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * A.size  # not even a byte an entry
 
 
 def test_positive():

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import laws
+from thermolinalg import krylov, laws
 
 
 def grid_laplacian(n):
@@ -119,6 +119,62 @@ def test_memory_is_a_few_vectors(grid, rng):
     assert steps > 200
     # the eigenvectors of the tridiagonal matrix are steps x steps, more than once; a basis would be steps x 10 000
     assert peak < 20 * v.nbytes + 6 * 8 * steps**2 < steps * v.nbytes
+
+
+@pytest.mark.parametrize(("share", "floor", "room"), [(0.25, 0, 30), (0.1, 0, 12), (0.0, 0, 0), (0.0, 2**20, 1092)])
+def test_what_the_basis_has_room_for_is_not_computed_again(share, floor, room, monkeypatch, rng):
+    """A step costs a product, and a second one where its vector is no longer there; the answer is the same."""
+    A, v = oracles.random_spd(rng, 120, 1e3), rng.standard_normal(120)
+    exact = oracles.function_of_matrix(np.sqrt, A) @ v
+    steps = []
+
+    def root(lam):
+        steps.append(lam.size)  # Ritz values: one a step
+        return np.sqrt(lam)
+
+    monkeypatch.setattr(krylov, "BASIS_SHARE", share)
+    monkeypatch.setattr(krylov, "BASIS_FLOOR", floor)
+    operator = tl.Krylov(A, tol=1e-8)
+    assert operator.products == 0  # every entry has been compared with its mirror image
+    result = operator.function(root, v)
+    assert np.linalg.norm(result - exact) < 1e-7 * np.linalg.norm(exact)
+    assert steps[-1] > 40
+    assert operator.products == 2 * steps[-1] - min(max(room, 1), steps[-1])
+    monkeypatch.setattr(krylov, "BASIS_FLOOR", 2**30)
+    np.testing.assert_array_equal(tl.Krylov(A, tol=1e-8).function(np.sqrt, v), result)
+
+
+@pytest.mark.parametrize("order", ["rows", "columns", "every other"])
+def test_dense_matrices_in_any_layout(order, rng):
+    A, v = oracles.random_spd(rng, 40, 50.0), rng.standard_normal(40)
+    A = (A + A.T) / 2.0
+    spread = np.zeros((80, 80))
+    spread[::2, ::2] = A
+    given = {"rows": A, "columns": np.asfortranarray(A), "every other": spread[::2, ::2]}[order]
+    exact = oracles.function_of_matrix(np.sqrt, A) @ v
+    np.testing.assert_allclose(tl.Krylov(given, tol=1e-10).function(np.sqrt, v), exact, rtol=1e-8)
+
+
+def test_what_a_linear_operator_returns_is_left_alone(rng):
+    """Its own argument, or an array that it goes on using."""
+    A, held = oracles.random_spd(rng, 12, 9.0), np.zeros(12)
+
+    def product(v):
+        held[:] = A @ v
+        return held
+
+    v = rng.standard_normal(12)
+    exact = oracles.function_of_matrix(np.sqrt, A) @ v
+    buffered = tl.Krylov(LinearOperator((12, 12), matvec=product, dtype=float), tol=1e-11)
+    np.testing.assert_allclose(buffered.function(np.sqrt, v), exact, rtol=1e-9)
+    identity = tl.Krylov(LinearOperator((12, 12), matvec=lambda v: v, dtype=float))
+    np.testing.assert_allclose(identity.function(lambda lam: 3.0 * lam, v), 3.0 * v, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+def test_products_that_overflow_say_so(form):
+    with pytest.raises(ValueError, match=r"A v must be finite, got -?inf"):
+        tl.Krylov(form(np.full((4, 4), 1e308))).function(np.sqrt, np.ones(4))
 
 
 def test_quadratic_form(rng):

@@ -279,6 +279,14 @@ def test_the_driver_for_large_matrices_gives_the_same(monkeypatch, rng):
     np.testing.assert_allclose(tl.Dense(A).function(np.sqrt, np.ones(12)), usual, rtol=1e-10)
 
 
+def test_the_driver_for_a_thousand_unknowns_gives_the_same(monkeypatch, rng):
+    A = oracles.random_spd(rng, 12, 30.0)
+    monkeypatch.setattr(operators, "LEAN_FROM", 5)
+    operator, exact = tl.Dense(A), oracles.function_of_matrix(np.sqrt, A)
+    np.testing.assert_allclose(operator.function(np.sqrt, np.eye(12)), exact, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(operator.diagonal(np.sqrt), np.diag(exact), rtol=1e-9)
+
+
 # What belongs to the caller ---------------------------------------------------------------------------------------
 
 
