@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.linalg
 
 from . import laws
 from .kernels import ou
 from .paths import blocks
 from .processes import OrnsteinUhlenbeck
+from .transitions import psd_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +26,15 @@ class CommonModes:
         Decay in a unit of time.
     covariance : (d, d) ndarray
         Of the modes; diagonal where the noise shares them.
+    exact : bool
+        Whether the modes are the process to the last digits, so that its paths can be stepped in them; else they are
+        good enough to plan by.
     """
 
     vectors: np.ndarray
     rates: np.ndarray
     covariance: np.ndarray
+    exact: bool = True
 
     @classmethod
     def of(cls, process: OrnsteinUhlenbeck, shared_only: bool) -> "CommonModes | None":
@@ -38,8 +44,11 @@ class CommonModes:
             return cls(vectors, rates, np.diag(noise / (2.0 * rates)))
         if shared_only or not np.array_equal(process.drift, process.drift.T):
             return None
+        if (own := process.drift_modes) is not None:
+            return cls(own.vectors, own.rates, own.covariance)
         rates, vectors = np.linalg.eigh(process.drift)
-        return cls(vectors, rates, vectors.T @ process.stationary()[1] @ vectors) if rates[0] > 0 else None
+        covariance = vectors.T @ process.stationary()[1] @ vectors
+        return cls(vectors, rates, covariance, exact=False) if rates[0] > 0 else None
 
     @property
     def variances(self) -> np.ndarray:
@@ -78,23 +87,48 @@ class CommonModes:
 
     def missing(self, n: int) -> np.ndarray:
         """What the mean of n second moments (d, d) of the modes, the first at x = 0, is short of."""
+        if self.independent:
+            return np.diag(self.variances * laws.Reads(0.0, n, 1.0).memory(2.0 * self.rates))
         return self.covariance * laws.Reads(0.0, n, 1.0).memory(self.sums)
 
     def bias(self, missing, time: float, lag: int) -> float:
         """Frobenius norm of what is missing of ``x_{k+lag} x_k^T`` a `time` later."""
+        if self.independent:
+            return float(np.linalg.norm(np.exp(-(2.0 * time + lag) * self.rates) * np.diag(missing)))
         return float(np.linalg.norm(np.exp(-self.sums * time - lag * self.rates[:, None]) * missing))
 
     def paths(self, rng: np.random.Generator, n: int, rows: int, before: float) -> Iterator[np.ndarray]:
-        """Blocks (rows, d) of n successive reads in independent modes, the first a time `before` after x = 0."""
+        """Blocks (rows, d) of n successive reads of the modes, the first a time `before` after x = 0."""
         state: np.ndarray | None = None
-        decay, push = np.exp(-self.rates), np.zeros_like(self.rates)
-        kick = np.sqrt(self.rates * self.variances * laws.rise(self.rates, 2.0))
-        first = np.sqrt(self.rates * self.variances * laws.rise(self.rates, 2.0 * before))
-        for noise in blocks(n, self.rates.size, rows):
+        decay, push, still = np.exp(-self.rates), np.zeros_like(self.rates), np.ones_like(self.rates)
+        first, kick = self._kick(before), self._kick(1.0)
+        for noise in blocks(n, self.rates.size, rows, buffers=2):
             rng.standard_normal(out=noise)
             todo = noise
             if state is None:
-                noise[0] *= first
-                state, todo = noise[0].copy(), noise[1:]
-            ou.state_steps(decay, push, kick, todo, state)
+                noise[0] = state = first * noise[0] if self.independent else first @ noise[0]
+                todo = noise[1:]
+            if self.independent:
+                ou.state_steps(decay, push, kick, todo, state)
+            else:  # todo @ kick.T where it lies
+                scipy.linalg.blas.dtrmm(1.0, kick, todo.T, lower=1, overwrite_b=1)
+                ou.state_steps(decay, push, still, todo, state)
             yield noise
+
+    def _kick(self, time: float) -> np.ndarray:
+        """Standard deviations (d,) of the noise over a time in independent modes; else L (d, d) with L L^T its law."""
+        if self.independent:
+            return np.sqrt(self.rates * self.variances * laws.rise(self.rates, 2.0 * time))
+        return lower_factor(self.covariance * -np.expm1(-self.sums * time))
+
+
+def lower_factor(Q: np.ndarray) -> np.ndarray:
+    """Lower triangular L in Fortran order with L L^T = Q for symmetric Q >= 0 (d, d), singular or not."""
+    scale = np.sqrt(np.maximum(np.diag(Q), 0.0))
+    if scale.min() > 0.0:
+        try:
+            return np.asfortranarray(scale[:, None] * np.linalg.cholesky(Q / scale[:, None] / scale))
+        except np.linalg.LinAlgError:
+            pass
+    upper: np.ndarray = scipy.linalg.qr(psd_factor(Q).T, mode="r")[0]
+    return np.asfortranarray(upper.T)

@@ -10,7 +10,8 @@ import numpy as np
 import scipy.linalg
 from numpy.polynomial import chebyshev
 
-from .transitions import propagator
+from .drift_modes import mode_propagators, symmetric_modes
+from .transitions import propagators
 
 DIRECT = 64
 NODES = 20
@@ -53,12 +54,17 @@ class _Terms:
 
     def __init__(self, drift, S, lag, V, noise):
         self.drift, self.S, self.lag, self.V = drift, S, lag, V
-        self.M = propagator(drift, 1.0)
+        self.modes = symmetric_modes(drift)
+        (self.M,) = self.propagators(np.ones(1))
         self.extra = noise * np.eye(len(S))
-        eigenvalues = scipy.linalg.eigvals(drift, check_finite=False)
+        eigenvalues = scipy.linalg.eigvals(drift, check_finite=False) if self.modes is None else self.modes[0]
         turning = np.abs(eigenvalues.imag).max()
         self.panel_limit = np.inf if turning == 0 else PHASE / turning
         self.tail_length = 1.0 + 0.5 / eigenvalues.real.min()
+
+    def propagators(self, times):
+        """e^{-A t} (d, d) for each of the times (k,)."""
+        return propagators(self.drift, times) if self.modes is None else mode_propagators(*self.modes, times)
 
     def at_zero(self):
         """f(0)."""
@@ -75,6 +81,11 @@ class _Terms:
         along = np.einsum("aj,ab,bj->j", self.V, now, self.V, optimize=True)
         return np.outer(np.diag(now), along) + (after @ self.V) * (before.T @ self.V)
 
+    def after(self, before):
+        """f where G_{k-lag} is this."""
+        now = self.M @ before if self.lag else before
+        return self.at(before, now, self.M @ now if self.lag else now)
+
     def negligible(self, now, total, k, n) -> bool:
         """Whether all lags from k on add nothing to the digits that count."""
         left = np.abs(now).max() ** 2 * (1.0 if self.V is None else np.sum(self.V**2, axis=0).max())
@@ -86,20 +97,19 @@ def _panels(terms, start, n, so_far):
     length, total = start, 0.0
     points = (1.0 + chebyshev.chebpts1(NODES)) / 2.0
     # e^{-A (u - lag)} at the nodes u of the panel; doubling or shifting u takes products only
-    powers = [propagator(terms.drift, start + length * p - terms.lag) for p in points]
-    shift, ahead = None, np.linalg.matrix_power(terms.M, terms.lag)
+    powers = list(terms.propagators(start + length * points - terms.lag))
+    shift = None
     while start < n:
         weights = _weights(start, length, n)
-        nodes = [terms.at(before, (now := ahead @ before), ahead @ now) for before in (P @ terms.S for P in powers)]
-        total = total + 2.0 * sum(w * f for w, f in zip(weights, nodes, strict=True))
+        total = total + 2.0 * sum(w * terms.after(P @ terms.S) for w, P in zip(weights, powers, strict=True))
         start += length
         if start >= n or terms.negligible(powers[-1] @ terms.S, so_far, start, n):
             break
         if shift is None and 2 * length <= terms.panel_limit:
             length *= 2
-            powers = [P @ P @ ahead for P in powers]
+            powers = [P @ P for P in powers] if terms.lag == 0 else [P @ P @ terms.M for P in powers]
         else:
-            shift = propagator(terms.drift, length) if shift is None else shift
+            shift = terms.propagators(np.array([length]))[0] if shift is None else shift
             powers = [P @ shift for P in powers]
     return total
 

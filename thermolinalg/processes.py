@@ -3,13 +3,10 @@
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
 
 from . import _check, calibration, laws, transitions
+from .drift_modes import DriftModes, shared_modes
 from .kernels import ou
-
-COMMUTES = 1e-12  # relative size of what is left off the diagonal by which two matrices count as jointly diagonal
-MIXING = 0.6180339887498949  # A + MIXING D has the eigenvectors of both where they commute, but for accidents
 
 
 class OrnsteinUhlenbeck:
@@ -45,7 +42,8 @@ class OrnsteinUhlenbeck:
     Notes
     -----
     Where drift and diffusion are symmetric and commute, everything is done in their common modes, at a cost of d
-    instead of d^2 a step. The law is the same; the noise is not.
+    instead of d^2 a step. Where the drift alone is symmetric, its modes give the transition, unless their rounding
+    would hide small entries of drift or diffusion. The law is the same; the noise is not.
 
     References
     ----------
@@ -84,44 +82,46 @@ class OrnsteinUhlenbeck:
     @cached_property
     def modes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Eigenvectors (d, d), rates (d,) and noise (d,) of common modes of drift and diffusion; None without them."""
-        A, D = self.drift, self.diffusion
-        size, noise = np.abs(A).max(), np.abs(D).max()
-        scale = np.sqrt(np.maximum(np.diag(A), 0.0) / size)
-        if (np.abs(A - A.T) / size > COMMUTES * np.outer(scale, scale)).any():
-            return None
-        V = scipy.linalg.eigh(A / size + MIXING * D / (noise or 1.0))[1]
-        in_modes = [V.T @ matrix @ V for matrix in (A, D)]
-        for matrix, modal in zip((A, D), in_modes, strict=True):
-            negligible = COMMUTES * (np.abs(V).T @ np.abs(matrix) @ np.abs(V))  # what V of no exact entries leaves
-            if (np.abs(modal - np.diag(np.diag(modal))) > negligible).any():
-                return None
-        rates = np.diag(in_modes[0])
-        if rates.min() <= 0:
-            return None
-        return _own(V), _own(rates), _own(np.maximum(np.diag(in_modes[1]), 0.0))
+        found = shared_modes(self.drift, self.diffusion)
+        return None if found is None else (_own(found[0]), _own(found[1]), _own(found[2]))
+
+    @cached_property
+    def drift_modes(self) -> DriftModes | None:
+        """Modes of the drift where it is symmetric and the diffusion does not share them, if they lose no digits."""
+        return None if self.modes is not None else DriftModes.of(self.drift, self.diffusion)
 
     def transition(self, h) -> tuple[np.ndarray, np.ndarray]:
         """M = e^{-A h} and Q, the covariance of the noise of a step h [RC], both (d, d); h may be infinite."""
         h = _check.positive(h, "h", infinite=True, zero=True)
-        if self.modes is None:
+        if self.modes is None and self.drift_modes is None:
             return transitions.transition(self.drift, self.diffusion, h)
-        V, rates, noise = self.modes
-        with np.errstate(over="ignore", invalid="ignore"):
-            kick = V * np.sqrt(noise / 2.0 * laws.rise(rates, 2.0 * h))
-            Q = kick @ kick.T
-        return (V * np.exp(-rates * h)) @ V.T, _check.finite_result(Q, "the transition covariance")
+        return self.propagator(h), self.covariance(h)
 
     def propagator(self, h) -> np.ndarray:
         """M = e^{-A h} (d, d) alone; h [RC] may be infinite."""
         h = _check.positive(h, "h", infinite=True, zero=True)
-        if self.modes is None:
-            return transitions.propagator(self.drift, h)
-        V, rates, _ = self.modes
-        return (V * np.exp(-rates * h)) @ V.T
+        if self.modes is not None:
+            V, rates, _ = self.modes
+            return (V * np.exp(-rates * h)) @ V.T
+        if self.drift_modes is not None:
+            return self.drift_modes.propagators(np.array([h]))[0]
+        return transitions.propagator(self.drift, h)
+
+    def covariance(self, t) -> np.ndarray:
+        """Covariance (d, d) of the state a time t [RC] after a known start: Q of `transition`."""
+        t = _check.positive(t, "t", infinite=True, zero=True)
+        if self.modes is not None:
+            V, rates, noise = self.modes
+            with np.errstate(over="ignore", invalid="ignore"):
+                kick = V * np.sqrt(noise / 2.0 * laws.rise(rates, 2.0 * t))
+                return _check.finite_result(kick @ kick.T, "the transition covariance")
+        if self.drift_modes is not None:
+            return self.drift_modes.noises(np.array([t]))[0]
+        return transitions.transition(self.drift, self.diffusion, t)[1]
 
     @cached_property
     def _stationary_covariance(self) -> np.ndarray:
-        return _own(self.transition(np.inf)[1])
+        return _own(self.covariance(np.inf))
 
     def stationary(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (d,) and covariance (d, d) of the stationary law: A S + S A^T = D."""
@@ -131,10 +131,6 @@ class OrnsteinUhlenbeck:
         """Mean (d,) of the state a time t [RC] after the start at x0 (d,)."""
         x0 = _check.vector(x0, "x0", self.dimension)
         return self.center + self.propagator(t) @ (x0 - self.center)
-
-    def covariance(self, t) -> np.ndarray:
-        """Covariance (d, d) of the state a time t [RC] after a known start."""
-        return self.transition(t)[1]
 
     def autocovariance(self, lag) -> np.ndarray:
         """E[(x(t + lag) - m) (x(t) - m)^T] (d, d) in the stationary state; lag [RC] of either sign."""
@@ -212,11 +208,17 @@ class OrnsteinUhlenbeck:
         at_once = max(1, transitions.NUMBERS_AT_ONCE // self.dimension**2)
         for start in range(0, len(kinds), at_once):
             some, which = np.unique(kinds[start : start + at_once], return_inverse=True)
-            _, M, Q = transitions.step_laws(self.drift, self.diffusion, steps[some])
+            M, Q = self._step_laws(steps[some])
             forward, kick = np.swapaxes(M, 1, 2), np.swapaxes(transitions.psd_factor(Q), 1, 2)
             for k, place in enumerate(which, start=start):
                 noise[k + 1] = noise[k] @ forward[place] + noise[k + 1] @ kick[place]
         return noise
+
+    def _step_laws(self, steps):
+        """M and Q, both (k, d, d), of the steps (k,), where there are no common modes."""
+        if self.drift_modes is None:
+            return transitions.step_laws(self.drift, self.diffusion, steps)[1:]
+        return self.drift_modes.propagators(steps), self.drift_modes.noises(steps)
 
     def _walk_modes(self, steps, kinds, noise, x0):
         """The same in the common modes of drift and diffusion."""

@@ -74,10 +74,21 @@ def semidefinite(value, name: str, size: int) -> np.ndarray:
     if array.shape != (size, size):
         raise ValueError(f"{name} must have shape ({size}, {size}), got {array.shape}")
     array = array / 2.0 + array.T / 2.0
+    if _has_cholesky(array):
+        return array
     eigenvalues = scipy.linalg.eigvalsh(array, check_finite=False)
     if eigenvalues[0] < -size * precision * max(eigenvalues[-1], -eigenvalues[0]):
         raise ValueError(f"{name} must be positive semidefinite, but has the eigenvalue {eigenvalues[0]:.6g}")
     return array
+
+
+def _has_cholesky(array: np.ndarray) -> bool:
+    """Whether a symmetric matrix is positive definite as far as rounding tells, for less than eigenvalues cost."""
+    try:
+        np.linalg.cholesky(array)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def psd_factor(Q: np.ndarray) -> np.ndarray:
@@ -176,14 +187,21 @@ def transition(A: np.ndarray, D: np.ndarray, h: float) -> tuple[np.ndarray, np.n
     return M[0], Q[0]
 
 
+def propagators(A: np.ndarray, h: np.ndarray) -> list[np.ndarray]:
+    """M = e^{-A h} alone (d, d) for each of the steps h (k,)."""
+    series = _Series(A, h)
+    found = []
+    for E, left in zip(series.increments(), series.doublings, strict=True):
+        M = E + np.eye(len(A))
+        while left > 0 and M.any():
+            (E, M), left = _doubled(E, M), left - 1
+        found.append(M)
+    return found
+
+
 def propagator(A: np.ndarray, h: float) -> np.ndarray:
     """M = e^{-A h} alone."""
-    series = _Series(A, np.array([h], dtype=float))
-    E = series.increments()[0]
-    M, left = E + np.eye(len(A)), series.doublings[0]
-    while left > 0 and M.any():
-        (E, M), left = _doubled(E, M), left - 1
-    return M
+    return propagators(A, np.array([h], dtype=float))[0]
 
 
 def stationary_covariance(A: np.ndarray, D: np.ndarray) -> np.ndarray:
@@ -248,11 +266,14 @@ def geometric_sum(M: np.ndarray, S: np.ndarray, n: float) -> np.ndarray:
 # Recurrence --------------------------------------------------------------------------------------------------------
 
 
-def recurrence(M: np.ndarray, noise: np.ndarray, x: np.ndarray | None = None) -> np.ndarray:
+def recurrence(
+    M: np.ndarray, noise: np.ndarray, x: np.ndarray | None = None, powers: dict[int, np.ndarray] | None = None
+) -> np.ndarray:
     """All states (n, c, d) of x <- M x + noise[k] for c chains, left in `noise`; x (c, d) is the state before them.
 
     One chain is cut into pieces that are stepped side by side from zero; each then gets what the end of the piece
-    before it becomes under M. That turns matrix-vector products into matrix products.
+    before it becomes under M. That turns matrix-vector products into matrix products. `powers` keeps the power of M
+    that this takes, for whoever steps block after block.
     """
     n, chains, d = noise.shape
     if x is not None:
@@ -263,15 +284,17 @@ def recurrence(M: np.ndarray, noise: np.ndarray, x: np.ndarray | None = None) ->
     for k in range(1, length):
         body[:, k] += _advance(M, body[:, k - 1])
     if pieces > 1:
-        _join(M, body)
+        powers = {} if powers is None else powers
+        if length not in powers:
+            powers[length] = np.linalg.matrix_power(M, length)
+        _join(M, powers[length], body)
     for k in range(pieces * length, n):
         noise[k] += noise[k - 1] @ M.T
     return noise
 
 
-def _join(M, body):
-    """Add to each piece what the end of the one before it becomes."""
-    whole = np.linalg.matrix_power(M, body.shape[1])
+def _join(M, whole, body):
+    """Add to each piece what the end of the one before it becomes; `whole` is M to the length of a piece."""
     carried = np.zeros_like(body[:, 0])
     for piece in range(1, body.shape[0]):
         carried[piece] = body[piece - 1, -1] + carried[piece - 1] @ whole.T
