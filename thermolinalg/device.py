@@ -174,8 +174,8 @@ class Device:
     def program(self, operator: Modal | Krylov, b: np.ndarray | None, rng: np.random.Generator) -> Programmed:
         """Steps 1 and 2: the operator and right-hand side that the machine holds."""
         clipped = {"matrix": 0, "dac": 0, "adc": 0}
-        if b is not None:
-            b, clipped["dac"] = self.dac.round(b, rng, self.dac.range_of(b, axis=0))
+        if b is not None and self.dac_bits is not None:
+            b, clipped["dac"] = self.dac.convert(b, rng, axis=0)
         if self.matrix_bits is None and self.mismatch == 0.0:
             return Programmed(operator, b, clipped)
         if not isinstance(operator, Dense | Diagonal) and not (isinstance(operator, Krylov) and operator.is_sparse):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _check, laws, underdamped_laws
-from .underdamped import critical_friction
 
 KNOWN = ("overdamped", "underdamped")
 
@@ -66,6 +65,8 @@ class Inertia:
         """The dynamics of a device that holds this operator."""
         friction = self.friction
         if friction == "critical":
+            from .underdamped import critical_friction  # brings Numba, which a law does without
+
             friction = critical_friction(operator.bounds[0], self.mass)
         return Underdamped(self.mass, float(friction))
 

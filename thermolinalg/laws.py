@@ -12,7 +12,7 @@ Sources: the transition law and items 1 to 3 of the time average follow Aifer et
 below, sums of positive terms, are ours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial.polynomial import polyval
@@ -44,9 +44,10 @@ def psi(x):
 
 def _either(condition, one, other, *arguments):
     """one(*arguments) where the condition holds and other(*arguments) elsewhere, each worked out there alone."""
-    if not condition.any():
+    where_one = np.count_nonzero(condition)
+    if where_one == 0:
         return other(*arguments)
-    if condition.all():
+    if where_one == condition.size:
         return one(*arguments)
     condition, *arguments = np.broadcast_arrays(condition, *arguments)
     out = np.empty(condition.shape)
@@ -68,11 +69,16 @@ class ReadOut:
     @staticmethod
     def decay_rates(lam):
         """Slowest and fastest rate at which the mean of a mode with eigenvalue in `lam` moves."""
-        return float(np.min(lam)), float(np.max(lam))
+        return float(lam.min()), float(lam.max())
 
-    def memory_bound(self, lam):
-        """A bound of the size of `memory` that falls with the burn-in: itself."""
-        return self.memory(lam)
+    def memory_after(self, lam, distance):
+        """Bounds of what is left of each `distance` from the answer, as a function of the burn-in: themselves."""
+        later, falling = replace(self, burn_in=0.0).memory(lam) * distance, -lam
+        return lambda burn_in: np.exp(falling * burn_in) * later
+
+    def variance(self, lam):
+        """Variance at beta = 1: what the state at the end of the burn-in brings, plus the noise since."""
+        return self.variance_after(lam)(self.burn_in)
 
 
 @dataclass(frozen=True)
@@ -111,9 +117,9 @@ class IndependentReads(ReadOut):
         """Weight of b."""
         return rise(lam, self.burn_in)
 
-    def variance(self, lam):
-        """Variance at beta = 1."""
-        return rise(lam, 2.0 * self.burn_in) / self.n_reads
+    def variance_after(self, lam):
+        """Variance at beta = 1 as a function of the burn-in."""
+        return lambda burn_in: rise(lam, 2.0 * burn_in) / self.n_reads
 
 
 @dataclass(frozen=True)
@@ -134,10 +140,11 @@ class Integrator(ReadOut):
         after = np.exp(-lam * self.burn_in) * self.duration * phi2(lam * self.duration)
         return rise(lam, self.burn_in) + after
 
-    def variance(self, lam):
-        """Variance at beta = 1: what the state at burn_in brings, plus the noise since."""
+    def variance_after(self, lam):
+        """Variance at beta = 1 as a function of the burn-in."""
         a = lam * self.duration
-        return rise(lam, 2.0 * self.burn_in) * phi1(a) ** 2 + 2.0 * self.duration * psi(a)
+        share, since = phi1(a) ** 2, 2.0 * self.duration * psi(a)
+        return lambda burn_in: rise(lam, 2.0 * burn_in) * share + since
 
 
 @dataclass(frozen=True)
@@ -173,9 +180,10 @@ class Reads(ReadOut):
     def _response_fast(self, lam):
         return (1.0 - self._memory_of_first(lam)) / lam
 
-    def variance(self, lam):
-        """Variance at beta = 1: what the first read brings, plus the noise since."""
-        return rise(lam, 2.0 * self.burn_in) * self._memory_of_first(lam) ** 2 + self._noise_since_first(lam)
+    def variance_after(self, lam):
+        """Variance at beta = 1 as a function of the burn-in: what the first read brings, plus the noise since."""
+        share, since = self._memory_of_first(lam) ** 2, self._noise_since_first(lam)
+        return lambda burn_in: rise(lam, 2.0 * burn_in) * share + since
 
     def _noise_since_first(self, lam):
         """Variance of the mean of reads that start at a known state: a sum over the noise of each step."""

@@ -120,7 +120,7 @@ def solve(
     given = _check.columns(b, "b", target.shape[0])
     n_chains = _check.count(n_chains, "n_chains")
     generator, workers = _check.generator(rng), _check.workers(workers)
-    rhs = given.reshape(given.shape[0], -1)
+    rhs = given.reshape(given.shape[0], -1).copy()  # the caller may change b before the cost is asked for
     if not isinstance(refine, bool | np.bool_):
         raise ValueError(f"refine must be True or False, got {refine!r}")
     if refine:
@@ -149,7 +149,7 @@ def solve(
         products = operator.products - (used if operator is target else 0)
     return Estimate(
         value=value.reshape(given.shape), stderr_source=stderr, stderr_kind=kind, n_chains=n_chains,
-        simulator=simulator, device=device, cost=run.cost(), clipped=machine.clipped | {"adc": clipped},
+        simulator=simulator, device=device, cost=run.cost, clipped=machine.clipped | {"adc": clipped},
         products=products, caution=caution, stderr_error_source=run.stderr_error(stderr, kind), **run.times,
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ def solve(
 def _start(x0, given: np.ndarray) -> np.ndarray:
     if x0 is None:
         return np.zeros_like(given)
-    x0 = _check.columns(x0, "x0", given.shape[0])
+    x0 = _check.columns(x0, "x0", given.shape[0]).copy()
     if x0.ndim == 1 and given.ndim == 2:
         x0 = np.repeat(x0[:, None], given.shape[1], axis=1)
     if x0.shape != given.shape:

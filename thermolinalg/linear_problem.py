@@ -4,6 +4,7 @@ Both classes answer the same questions for `solve`: how far the start still show
 what it costs in energy. b and x0 are (d, k), a run a column.
 """
 
+import math
 from dataclasses import replace
 from functools import cached_property
 
@@ -32,6 +33,7 @@ class ModalProblem:
 
     def __init__(self, operator: Modal, b: np.ndarray, x0: np.ndarray, device: Device):
         self.operator, self.b, self.x0, self.device = operator, b, x0, device
+        self.charged = np.count_nonzero(x0) > 0
 
     @cached_property
     def drive(self) -> np.ndarray:
@@ -41,12 +43,17 @@ class ModalProblem:
     @cached_property
     def origin(self) -> np.ndarray:
         """x0 in mode coordinates, (m, k)."""
-        return self.operator.to_modes(self.x0) if self.x0.any() else np.zeros_like(self.drive)
+        return self.operator.to_modes(self.x0) if self.charged else np.zeros_like(self.drive)
+
+    @cached_property
+    def answer_modes(self) -> np.ndarray:
+        """A^-1 b in mode coordinates, (m, k)."""
+        return self.drive / self.operator.rates[:, None]
 
     @cached_property
     def answer(self) -> np.ndarray:
         """A^-1 b, (d, k)."""
-        return self.operator.from_modes(self.drive / self.operator.rates[:, None])
+        return self.operator.from_modes(self.answer_modes)
 
     def trace_at_most(self, readout) -> float:
         """Trace of the variance of a read-out at beta = 1: here the trace itself."""
@@ -54,19 +61,23 @@ class ModalProblem:
 
     def answer_norm(self) -> float:
         """Norm of A^-1 b."""
-        return float(np.linalg.norm(self.drive / self.operator.rates[:, None]))
+        return float(np.linalg.norm(self.answer_modes))
 
     def transient(self, readout, read_variance: float, n_chains: int) -> Transient:
         """The transient of the mean of n chains; reading adds `read_variance` to the variance of each entry."""
         rates, k = self.operator.rates, self.b.shape[1]
-        distance = np.sqrt(np.sum((self.drive / rates[:, None] - self.origin) ** 2, axis=1))
+        off = self.answer_modes - self.origin if self.charged else self.answer_modes
+        distance = np.sqrt((off**2).sum(axis=1))
+        left_after = readout.memory_after(rates, distance)
+        variance_after = readout.variance_after(self.operator.eigenvalues)
 
         def bias(t0):
-            return float(np.linalg.norm(replace(readout, burn_in=t0).memory_bound(rates) * distance))
+            left = left_after(t0)
+            return math.sqrt(left.dot(left))
 
         def noise(t0):
-            variance = self.operator.trace(replace(readout, burn_in=t0).variance) / self.device.beta
-            return float(np.sqrt(k * (variance + self.b.shape[0] * read_variance) / n_chains))
+            variance = float(variance_after(t0).sum()) / self.device.beta
+            return math.sqrt(k * (variance + self.b.shape[0] * read_variance) / n_chains)
 
         return Transient(bias, noise, self.answer_norm(), *readout.decay_rates(rates))
 
@@ -75,7 +86,9 @@ class ModalProblem:
         rates, k = self.operator.rates, self.b.shape[1]
         modes = rng.standard_normal((rates.size, n_chains, k))
         modes *= np.sqrt(readout.variance(rates) / self.device.beta)[:, None, None]
-        mean = scale_rows(readout.response(rates), self.drive) + scale_rows(readout.memory(rates), self.origin)
+        mean = scale_rows(readout.response(rates), self.drive)
+        if self.charged:
+            mean += scale_rows(readout.memory(rates), self.origin)
         modes += mean[:, None, :]
         out = self.operator.from_modes(modes.reshape(rates.size, n_chains * k))
         return out.reshape(-1, n_chains, k).transpose(1, 0, 2)

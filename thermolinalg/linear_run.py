@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _check, paths, planning
+from . import _check, planning
 from .device import READ_RANGE_SDS, Device
 from .errors import NoClosedLaw, QuantizationFloor
 from .linear_problem import BoundedProblem, ModalProblem
@@ -187,6 +187,8 @@ class LinearRun:
 
     def walk(self, generator, workers):
         """Read-outs (n_chains, d, k) of paths, converted, and how many saturated."""
+        from . import paths  # brings Numba, which a law does without
+
         problem = self.problem
         if self.rounds_reads:
             full_scale, _ = _read_range(problem)
@@ -198,7 +200,10 @@ class LinearRun:
             problem.operator.rates, problem.origin, problem.drive, self.readout, self.device.beta, self.n_chains,
             generator, workers,
         )  # fmt: skip
-        return self._converted(np.array([problem.operator.from_modes(chain) for chain in modes]), generator)
+        n_chains, m, k = modes.shape
+        columns = modes.transpose(1, 0, 2).reshape(m, n_chains * k)
+        chains = problem.operator.from_modes(columns).reshape(-1, n_chains, k).transpose(1, 0, 2)
+        return self._converted(chains, generator)
 
     def _converted(self, chains, generator):
         """Read noise and one rounding of what is read: of each chain with a range of its own."""
@@ -209,9 +214,7 @@ class LinearRun:
             chains = chains + sd * generator.standard_normal(chains.shape)
         if self.device.adc_bits is None:
             return chains, 0
-        adc = self.device.adc
-        rounded, clipped = zip(*(adc.round(c, generator, adc.range_of(c, axis=0)) for c in chains), strict=True)
-        return np.array(rounded), sum(clipped)
+        return self.device.adc.convert(np.ascontiguousarray(chains), generator, axis=1)
 
     def stderr(self, chains, simulator, generator, shape):
         """What computes the standard error when asked, and its kind.
@@ -219,19 +222,19 @@ class LinearRun:
         Noise averages out over chains; of the rounding error only the part that noise dithers does.
         """
         scatter = self.n_chains >= CHAINS_FOR_SCATTER and (self.problem.stderr_kind == "rms" or simulator == "path")
-        probe = generator.spawn(1)[0]
+        seed = generator.bit_generator.seed_seq.spawn(1)[0]
         spread = chains.std(axis=0, ddof=1) if scatter else None
-        full_scale = self._full_scales(chains)
+        full_scale, entries = self._full_scales(chains), chains.shape[1:]
 
         def evaluate():
             common = own = noise = 0.0
             if spread is None or self.device.adc_bits is not None:  # a scatter knows the noise, but not what it dithers
-                noise = self._noise_variance(probe)
+                noise = self._noise_variance(type(generator)(type(generator.bit_generator)(seed)))
             if self.device.adc_bits is not None:
                 common, own = self._rounding_variances(noise, full_scale)
             each = noise + own if spread is None else spread**2
             variance = each / self.n_chains + common
-            return _check.finite_result(np.sqrt(np.broadcast_to(variance, chains.shape[1:])).reshape(shape), "stderr")
+            return _check.finite_result(np.sqrt(np.broadcast_to(variance, entries)).reshape(shape), "stderr")
 
         return evaluate, "chains" if scatter else self.problem.stderr_kind
 

@@ -73,6 +73,12 @@ class Quantizer:
         """Full scale for one conversion of the numbers x, or for one along each `axis`."""
         return np.abs(x).max(axis=axis) if self.full_scale == "max" else float(self.full_scale)
 
+    def convert(self, x: np.ndarray, rng: np.random.Generator, axis: int) -> tuple[np.ndarray, int]:
+        """`round` with a range for each conversion along an axis; an ideal converter gives back x itself."""
+        if self.bits is None:
+            return x, 0
+        return self.round(x, rng, np.expand_dims(self.range_of(x, axis), axis) if self.full_scale == "max" else None)
+
     def round(self, x, rng: np.random.Generator | None = None, full_scale=None):
         """Convert x (any shape).
 

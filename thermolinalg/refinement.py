@@ -81,7 +81,7 @@ class Host:
         _, simulator, n_chains, workers = self._protocol
         scale = np.array([norm(column) for column in r.T]) / np.sqrt(len(r))  # 0 for a column that is solved already
         drive = r / np.where(scale == 0.0, 1.0, scale)
-        drive, saturated = self.device.dac.round(drive, self.rng, self.device.dac.range_of(drive, axis=0))
+        drive, saturated = self.device.dac.convert(drive, self.rng, axis=0)
         problem = linear_problem(self.operator, drive, np.zeros_like(drive), self.device)
         readout = self._request.readout(problem, self.operator, drive, self._dynamics, n_chains)
         run = self._settled(problem, readout, scale)

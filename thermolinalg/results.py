@@ -98,7 +98,25 @@ class Round:
     duration: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _LateCost:
+    """A field that is given a cost, or a function that works it out when it is first asked for; None if neither."""
+
+    def __set_name__(self, owner, name: str):
+        self.name = name
+
+    def __get__(self, instance, owner=None) -> Cost | None:
+        if instance is None:
+            return None  # what `dataclass` takes for the default
+        cost = vars(instance)[self.name]
+        if callable(cost):
+            cost = vars(instance)[self.name] = cost()
+        return cost
+
+    def __set__(self, instance, cost: Cost | Callable[[], Cost] | None) -> None:
+        vars(instance)[self.name] = cost
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Estimate:
     """A random answer with its error bar, the protocol that gave it, and what that cost.
 
@@ -123,6 +141,7 @@ class Estimate:
         "law", "path" or "data" (a trajectory that the caller brought).
     device : Device or None
     cost : Cost or None
+        Worked out when first asked for.
     clipped : dict
         Numbers that saturated a converter: keys "matrix", "dac", "adc".
     products : int or None
@@ -143,7 +162,7 @@ class Estimate:
     n_chains: int = 1
     simulator: str
     device: Any = None
-    cost: Cost | None = None
+    cost: _LateCost = _LateCost()
     clipped: dict = field(default_factory=dict)
     products: int | None = None
     caution: float | None = None

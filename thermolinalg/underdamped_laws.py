@@ -16,7 +16,7 @@ A read-out class starts at a known x(0) = x0 with p(0) = 0 and answers as those 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import RLock
 
@@ -327,6 +327,14 @@ class _ReadOut:
         f = np.where(modes.oscillates, np.exp(-modes.slow * t) + modes.xi * g, modes.answers(t)[0])
         return (np.abs(of_x) * f + np.abs(of_p) * modes.lam * g).reshape(np.shape(lam))
 
+    def memory_after(self, lam, distance):
+        """Bounds of what is left of each `distance` from the answer, as a function of the burn-in."""
+        return lambda burn_in: replace(self, burn_in=burn_in).memory_bound(lam) * distance
+
+    def variance_after(self, lam):
+        """Variance at beta = 1 as a function of the burn-in."""
+        return lambda burn_in: replace(self, burn_in=burn_in).variance(lam)
+
     def response(self, lam):
         """Weight of b."""
         modes = self.modes(lam)
@@ -390,6 +398,3 @@ class Reads(_ReadOut):
     def _since(self, modes):
         law = reads_stretch(modes, self.n_reads, self.spacing)
         return law.push[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2
-
-
-ReadOut = Voltage | IndependentReads | Integrator | Reads

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse
 
 import thermolinalg as tl
-from thermolinalg import laws
+from thermolinalg import laws, paths
 
 A = tl.problems.wishart(5, rng=1)
 B = np.random.default_rng(2).standard_normal(5)
@@ -146,3 +146,25 @@ def test_a_sparse_matrix_that_rounding_breaks_says_so():
 def test_messages(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_cost_is_that_of_what_was_asked_though_the_arrays_have_changed_since():
+    """With a diagonal A entries are modes: nothing else would stand between the caller's arrays and the cost."""
+    b, x0 = np.array([1.0, 2.0]), np.array([3.0, -1.0])
+    r = tl.solve(tl.Diagonal([1.0, 4.0]), b, x0=x0, duration=10.0, burn_in=20.0, rng=0)
+    b[:], x0[:] = np.nan, np.nan
+    cost = tl.solve(np.diag([1.0, 4.0]), [1.0, 2.0], x0=[3.0, -1.0], duration=10.0, burn_in=20.0, rng=0).cost
+    for name in ("joule_heat", "stochastic_heat", "stored_energy", "relax", "integrate"):
+        assert getattr(r.cost, name) == pytest.approx(getattr(cost, name), rel=1e-13), name
+
+
+@pytest.mark.parametrize("operator", [tl.Dense(A), tl.LowRank(0.5, np.ones((5, 2)) + np.eye(5, 2))])
+def test_many_chains_of_many_columns_are_the_mean_of_rotations_one_by_one(operator):
+    b = np.column_stack((B, B[::-1], np.ones(5)))
+    r = tl.solve(operator, b, n_reads=7, read_spacing=0.5, burn_in=60.0, simulator="path", n_chains=4, rng=3)
+    drive = operator.to_modes(b)
+    readout = laws.Reads(60.0, 7, 0.5)
+    rng = np.random.default_rng(3)
+    modes = paths.mode_averages(operator.rates, np.zeros_like(drive), drive, readout, 1.0, 4, rng, None)
+    alone = [[operator.from_modes(chain[:, column]) for column in range(3)] for chain in modes]
+    np.testing.assert_allclose(r.value, np.mean(alone, axis=0).T, rtol=0, atol=1e-12)

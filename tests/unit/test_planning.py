@@ -8,6 +8,7 @@ import pytest
 import thermolinalg as tl
 from tests import oracles
 from thermolinalg import laws, planning
+from thermolinalg.dynamics import dynamics_of
 
 
 def reads_of(n_reads, spacing):
@@ -126,3 +127,19 @@ def test_a_burn_in_from_the_smallest_eigenvalue_is_enough(rng):
         bias = np.linalg.norm(oracles.voltage_law(A, np.zeros(5), np.zeros(5), 1.0, t0)[1] - np.linalg.inv(A))
         error = np.sqrt(oracles.second_moment_variance(A, 1.0, 1, 1.0).sum() / n)
         assert bias <= 0.1 * error * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("dynamics", ["overdamped", tl.Inertia(friction=0.4), tl.Inertia(friction=3.0)])
+@pytest.mark.parametrize("protocol", [("integrator", 2.5), ("reads", 6, 0.7), ("reads", 6, None)])
+def test_what_is_left_as_a_function_of_the_burn_in_is_that_of_the_read_out(dynamics, protocol):
+    lam, distance = np.array([0.3, 1.0, 4.0]), np.array([2.0, 0.0, 5.0])
+    make = dynamics_of(dynamics, tl.Diagonal(lam))
+    kind, *times = protocol
+    memory = getattr(make, kind)(np.inf, *times).memory_after(lam, distance)
+    variance = getattr(make, kind)(np.inf, *times).variance_after(lam)
+    for burn_in in (0.0, 0.9, 20.0):
+        readout = getattr(make, kind)(burn_in, *times)
+        assert (memory(burn_in) >= np.abs(readout.memory(lam)) * distance * (1.0 - 1e-12)).all()
+        if dynamics == "overdamped":
+            np.testing.assert_allclose(memory(burn_in), readout.memory(lam) * distance, rtol=1e-14)
+        np.testing.assert_allclose(variance(burn_in), readout.variance(lam), rtol=1e-14)

@@ -1,6 +1,7 @@
 """What the primitives return: readable, frozen, each number with its error."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -105,3 +106,16 @@ def test_every_result_of_the_primitives_reads_well():
         tl.time_average(np.arange(400.0), np.sin(np.arange(400.0))),
     ):
         assert str(result).startswith("Estimate (")
+
+
+def test_cost_is_worked_out_once_and_only_when_asked_for():
+    calls = []
+    r = estimate(cost=lambda: calls.append(1) or cost())
+    assert not calls
+    assert r.cost is r.cost
+    assert r.cost == cost()
+    assert calls == [1]
+    assert estimate().cost is None
+    assert pickle.loads(pickle.dumps(estimate(cost=cost))).cost == cost()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        r.cost = None

@@ -5,6 +5,8 @@ import numpy as np
 from . import _check
 from .kernels import normals
 
+ROUNDED_AT_ONCE = 8 * normals.BLOCK  # numbers drawn in double precision, to be rounded, at a time
+
 
 class FastGenerator(np.random.Generator):
     """A NumPy Generator with `standard_normal` by a counter, in compiled vector loops. Made by `fast_rng`.
@@ -22,7 +24,7 @@ class FastGenerator(np.random.Generator):
     Raises
     ------
     ValueError
-        `standard_normal` in another precision than float64, or into an array that is not contiguous.
+        `standard_normal` in another precision than float64 and float32, or into an array that is not contiguous.
 
     Examples
     --------
@@ -39,17 +41,28 @@ class FastGenerator(np.random.Generator):
         self._next, self._left = 0, np.empty(0)
 
     def standard_normal(self, size=None, dtype=np.float64, out=None):
-        """As `numpy.random.Generator.standard_normal`, in double precision only."""
-        if np.dtype(dtype) != np.float64:
-            raise ValueError(f"dtype must be float64, got {np.dtype(dtype)}; use numpy.random.default_rng for others")
+        """As `numpy.random.Generator.standard_normal`; in single precision the same numbers, rounded."""
+        kind = np.dtype(dtype)
+        if kind not in (np.float64, np.float32):
+            raise ValueError(f"dtype must be float64 or float32, got {kind}")
         if out is None:
-            out = np.empty(() if size is None else size)
-        elif out.dtype != np.float64 or not out.flags.c_contiguous:
-            raise ValueError("out must be a C-contiguous float64 array")
+            out = np.empty(() if size is None else size, kind)
+        elif out.dtype != kind or not out.flags.c_contiguous:
+            raise ValueError(f"out must be a C-contiguous array of dtype {kind}")
         elif size is not None and tuple(np.atleast_1d(size)) != out.shape:
             raise ValueError(f"size {size} and the shape of out {out.shape} differ; give one of them")
-        self._fill(out.reshape(-1))
-        return float(out) if size is None and out.shape == () else out
+        if kind == np.float64:
+            self._fill(out.reshape(-1))
+        else:
+            self._fill_rounded(out.reshape(-1))
+        return out.item() if size is None and out.shape == () else out
+
+    def _fill_rounded(self, flat: np.ndarray) -> None:
+        whole = np.empty(min(flat.size, ROUNDED_AT_ONCE))
+        for first in range(0, flat.size, ROUNDED_AT_ONCE):
+            part = whole[: flat.size - first]
+            self._fill(part)
+            flat[first : first + part.size] = part
 
     def _fill(self, flat: np.ndarray) -> None:
         taken = min(flat.size, self._left.size)
