@@ -12,18 +12,19 @@ import numpy as np
 import scipy.linalg
 
 from . import _check, planning
-from ._chains import run_chains
+from ._chains import run_chains, threads
 from .common_modes import CommonModes
 from .device import READ_RANGE_SDS, Device
 from .errors import NoClosedLaw
 from .fading import MomentTransient, time_until
-from .inverse import wishart_factor
 from .linear_run import CHAINS_FOR_SCATTER
 from .moments import moment_variance
 from .paths import blocks, convert_reads
 from .processes import OrnsteinUhlenbeck
+from .products import congruent, sum_of_products
 from .results import Estimate
 from .transitions import geometric_sum, psd_factor, recurrence
+from .wishart import wishart_factor
 
 ROWS = 1024  # reads that enter an average by one product; part of the definition of the path
 
@@ -233,7 +234,8 @@ class Correlator:
     def walk(self, rng: np.random.Generator, workers: int | None):
         """The average along paths, its standard error with kind, and how many reads saturated."""
         first, kick = (None, None) if self.in_modes else (psd_factor(self.first), psd_factor(self.step[1]))
-        results = run_chains(lambda g, _: self._chain(g, first, kick), rng, range(self.n_chains), workers)
+        own = max(1, threads(workers) // self.n_chains)  # threads of each chain
+        results = run_chains(lambda g, _: self._chain(g, first, kick, own), rng, range(self.n_chains), workers)
         moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
         value = self._calibrated(sum(moments) / self.n_chains)
         if self.n_chains < CHAINS_FOR_SCATTER:
@@ -275,19 +277,19 @@ class Correlator:
             moment[np.diag_indices_from(moment)] -= self.read_variance
         return moment
 
-    def _chain(self, rng, first, kick):
+    def _chain(self, rng, first, kick, workers):
         d = self.process.dimension
-        total = np.zeros((d, d if self.V is None else self.V.shape[1]))
-        clipped = 0
         source = self._pairs if self.independent else self._successive
-        for later, earlier, saturated in source(rng, first, kick):
-            total += later.T @ (earlier if self.V is None else earlier @ self.V)
-            clipped += saturated
+        pairs, width = source(rng, first, kick), d
+        if self.V is not None:
+            pairs, width = ((y, x @ self.V, n) for y, x, n in pairs), self.V.shape[1]
+        symmetric = self.lag == 0 and self.V is None
+        total, clipped = sum_of_products(pairs, (d, width), symmetric, workers)
         total /= self.n_products
         if self.in_modes:
-            total = self.common.vectors @ total @ self.common.vectors.T
-        if self.lag == 0 and self.V is None:
-            total = (total + total.T) / 2.0
+            total = congruent(self.common.vectors.__matmul__, total, d, workers)
+            if symmetric:
+                total = (total + total.T) / 2.0
         if not self.converted:
             return self._convert_once(rng, total)
         return total, clipped
@@ -305,7 +307,7 @@ class Correlator:
     def in_modes(self) -> bool:
         """Whether a trajectory is stepped in modes: the host sees its reads as they are, and only their products."""
         reads = self.converted and (self.device.adc_bits is not None or self.device.read_noise > 0)
-        return not self.independent and self.common is not None and self.common.independent and not reads
+        return not self.independent and self.common is not None and self.common.exact and not reads
 
     def _read(self, rng, states) -> tuple[np.ndarray, int]:
         """States as the host sees them."""
@@ -319,7 +321,7 @@ class Correlator:
 
     def _pairs(self, rng, first, kick):
         """Blocks of later and earlier reads, every pair with a start of its own."""
-        for noise in blocks(self.n_products, self.process.dimension, ROWS):
+        for noise in blocks(self.n_products, self.process.dimension, ROWS, buffers=2):
             rng.standard_normal(out=noise)
             states = noise @ first.T
             earlier, clipped = self._read(rng, states)
@@ -332,15 +334,16 @@ class Correlator:
 
     def _successive(self, rng, first, kick):
         """Blocks of later and earlier reads of one trajectory; of its modes, where `in_modes`."""
-        last = np.empty((0, self.process.dimension))
+        last = None
         for states in self._trajectory(rng, first, kick):
             reads, clipped = self._read(rng, states)
-            if self.lag:
-                reads = np.concatenate((last, reads))
-                yield reads[1:], reads[:-1], clipped
-                last = reads[-1:].copy()
-            else:
+            if self.lag == 0:
                 yield reads, reads, clipped
+                continue
+            if last is not None:
+                yield reads[:1], last, 0
+            yield reads[1:], reads[:-1], clipped
+            last = reads[-1:].copy()
 
     def _trajectory(self, rng, first, kick):
         """Blocks of successive states."""
@@ -349,13 +352,14 @@ class Correlator:
             yield from self.common.paths(rng, n, ROWS, self.burn_in / self.spacing)
             return
         state: np.ndarray | None = None
-        for noise in blocks(n, self.process.dimension, ROWS):
+        powers: dict = {}
+        for noise in blocks(n, self.process.dimension, ROWS, buffers=2):
             rng.standard_normal(out=noise)
             start = first @ noise[0] if state is None else None
             noise[:] = noise @ kick.T
             if start is not None:
                 noise[0] = start
-            recurrence(self.step[0], noise[:, None], state)
+            recurrence(self.step[0], noise[:, None], state, powers)
             state = noise[-1:].copy()
             yield noise
 

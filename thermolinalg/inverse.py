@@ -15,15 +15,17 @@ from .linear_run import CHAINS_FOR_SCATTER, SIMULATORS, Request
 from .modal import Modal, scale_rows
 from .operators import Dense, as_operator
 from .results import Estimate
+from .wishart import mean_of_products, wishart_factor
 
 DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max
 PAIR_TOLERANCE = 1e-8  # what a factorisation of the pair variances, scaled to a unit diagonal, may leave of it
+LEAST_CHANGE = 3e-5  # rate times spacing from which on a step in single precision keeps the rate to 1e-3
 MOST_READS = 10**9  # that stand for an integrator
 
 
 def inv(
     A, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", beta=None, device=None,
-    dynamics="overdamped", simulator="auto", n_chains=1, rng=None, workers=None,
+    dynamics="overdamped", simulator="auto", n_chains=1, dtype=np.float64, rng=None, workers=None,
 ) -> Estimate:  # fmt: skip
     """Invert A by the covariance of a thermal RC network: ``A^-1 = beta E[x x^T]`` at b = 0.
 
@@ -64,6 +66,10 @@ def inv(
         and accumulates. "auto" takes the law where there is one. The two do not share noise.
     n_chains : int
         Independent replicas of the device, averaged.
+    dtype : float64 or float32
+        Precision in which paths are stepped and their products multiplied; spectrum, sums over blocks and answer are
+        in double precision. Of float32 the answer is off by a few 1e-7 of its norm, and relaxation rates by a share of
+        at most 3e-8 / (lambda read_spacing), which must not exceed 1e-3: far below any error bar.
     rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
         Passed to `numpy.random.default_rng`; None is fresh entropy.
     workers : int, optional
@@ -105,7 +111,7 @@ def inv(
     True
     """
     _check.choice(simulator, "simulator", SIMULATORS)
-    device = device_of(beta, device)
+    device, dtype = device_of(beta, device), _precision(dtype)
     if np.isinf(device.beta):
         raise ValueError("inv reads the covariance of thermal noise, and a device with beta = inf has none")
     target = as_operator(A)
@@ -121,16 +127,26 @@ def inv(
     readout = _readout(request, target, operator, device, dynamics_of(dynamics, operator), n_chains)
     readout = _with_burn_in(readout, burn_in, operator, n_chains)
     run = _Run(operator, readout, device, n_chains, request.duration is not None, burn_in == "auto")
+    if dtype == np.float32:
+        run.require_single(simulator)
     if run.choose(simulator) == "law":
         value, (stderr, kind), clipped = run.draw(generator), (run.stderr, "law"), 0
     else:
-        value, (stderr, kind), clipped = run.walk(generator, workers)
+        value, (stderr, kind), clipped = run.walk(generator, workers, dtype)
     return Estimate(
         value=_check.finite_result(value, "the covariance"), stderr_source=stderr, stderr_kind=kind,
         burn_in=readout.burn_in, duration=run.span, n_reads=readout.n_reads,
         read_spacing=getattr(readout, "spacing", None), n_chains=n_chains, simulator=run.choose(simulator),
-        device=device, cost=run.cost(), clipped=machine.clipped | {"adc": clipped},
+        device=device, cost=run.cost, clipped=machine.clipped | {"adc": clipped},
     )  # fmt: skip
+
+
+def _precision(dtype) -> np.dtype:
+    """float64 or float32."""
+    for known in (np.float64, np.float32):
+        if dtype in (known, np.dtype(known), np.dtype(known).name):
+            return np.dtype(known)
+    raise ValueError(f"dtype must be float64 or float32, got {dtype!r}")
 
 
 def _readout(request: Request, target: Modal, operator: Modal, device: Device, dynamics, n_chains):
@@ -189,16 +205,6 @@ def _with_burn_in(readout, burn_in, operator: Modal, n_chains):
     return replace(readout, burn_in=t0)
 
 
-def wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
-    """T (d, min(d, n)), lower triangular, with T T^T distributed as the sum of n products of white noise."""
-    width = min(d, n)
-    T = np.zeros((d, width), order="F")
-    for j in range(width):
-        rng.standard_normal(out=T[j + 1 :, j])
-    T[np.arange(width), np.arange(width)] = np.sqrt(rng.chisquare(n - np.arange(width)))
-    return T
-
-
 @dataclass(frozen=True)
 class _Run:
     """A matrix on the machine with its reads settled."""
@@ -233,15 +239,24 @@ class _Run:
             raise NoClosedLaw(f'the covariance of {what} has no closed law; use simulator="path"')
         return ("law" if has_law else "path") if simulator == "auto" else simulator
 
+    def require_single(self, simulator: str) -> None:
+        """Refuse what single precision cannot step, or has nothing to gain from."""
+        if self.choose(simulator) == "law" or self.readout.inertial:
+            raise ValueError(
+                "dtype=float32 is for overdamped paths (read_spacing, duration or simulator='path'); leave it out"
+            )
+        change = 1.0 if self.independent else self.operator.extremes[0] * self.readout.spacing
+        if change < LEAST_CHANGE:
+            raise ValueError(
+                f"dtype=float32 cannot tell the slowest mode of one read from that of the next: lambda_min times the "
+                f"spacing of the reads is {change:.3g}, and must be at least {LEAST_CHANGE:.0e}; use dtype=float64"
+            )
+
     def draw(self, generator) -> np.ndarray:
         """A Wishart matrix: mean of products of independent reads, times beta."""
         n = self.readout.n_reads * self.n_chains
         if isinstance(self.operator, Dense) and self.equilibrated and self.white == 0.0 and not self.operator.is_small:
-            # no spectrum: a Cholesky factor, and SciPy's BLAS throughout, as it made that
-            T = wishart_factor(generator, self.operator.shape[0], n)
-            factor = scipy.linalg.blas.dtrsm(1.0, self.operator.cholesky, T, lower=1, trans_a=1, overwrite_b=1)
-            moment = scipy.linalg.blas.dsyrk(1.0 / n, factor, lower=1)
-            moment += np.tril(moment, -1).T
+            moment = mean_of_products(generator, self.operator.cholesky, n)  # no spectrum
         else:
             rates = self.operator.rates
             T = wishart_factor(generator, rates.size, n)
@@ -259,12 +274,13 @@ class _Run:
         gains = self.device.read_gains(len(moment))
         return np.outer(gains, gains) * moment
 
-    def walk(self, generator, workers):
+    def walk(self, generator, workers, dtype):
         """Mean of products along paths, its standard error with kind, and how many reads saturated."""
         beta, full_scale = self.device.beta, read_range(self.operator, self.device)
         moments, clipped = paths.second_moments(
-            self.operator, self.readout, self.device, full_scale, not self.analog, self.n_chains, generator, workers
-        )
+            self.operator, self.readout, self.device, full_scale, not self.analog, self.n_chains, generator, workers,
+            dtype,
+        )  # fmt: skip
         top = None
         if self.analog:
             moments, counts, tops = zip(*(self._convert_once(generator, m) for m in moments), strict=True)

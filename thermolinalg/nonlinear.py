@@ -13,7 +13,7 @@ from .krylov import Krylov
 from .linear_run import CHAINS_FOR_SCATTER
 from .modal import Modal
 from .operators import as_operator
-from .paths import CHAIN_TILE, blocks
+from .paths import blocks, chain_tiles
 from .quantization import Quantizer
 
 
@@ -176,7 +176,7 @@ def nonlinear_average(
     def tile(generator, chains):
         return _run(generator, circuit, start[chains], dt, burn_in_steps, n_steps)
 
-    chains = [slice(first, min(first + CHAIN_TILE, n_chains)) for first in range(0, n_chains, CHAIN_TILE)]
+    chains = chain_tiles(n_chains, d)
     results = run_chains(tile, _check.generator(rng), chains, workers)
     voltage, read, coarse_voltage, coarse_read, final = (
         _check.finite_result(np.concatenate(part), "a path of the nonlinear device")

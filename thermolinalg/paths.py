@@ -15,16 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _check, laws, underdamped_laws
-from ._chains import run_chains
+from ._chains import parts, run_chains, threads
 from .device import Device, device_of
 from .kernels import euler, ou, underdamped
 from .modal import Modal
 from .operators import as_operator
+from .products import congruent, sum_of_products
 
-MODE_TILE = 256  # modes that share a generator: part of the definition of the random stream
+MODE_TILE = 64  # most modes that share a generator: part of the definition of the random stream
 BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
 READ_ROWS = 1024  # reads that are converted, or enter a covariance, at a time: part of the definition of a path
-CHAIN_TILE = 64  # Euler-Maruyama chains that share a generator
+CHAIN_TILE, CHAIN_STEP = 32, 4096  # chains of a large system that share a generator; normals of a step of a small one
 INTEGRATOR_STEPS = 256  # steps of the path of an integrator; exact for any number
 
 
@@ -39,12 +40,12 @@ def _first_state(rng, rates, x0, b, burn_in, beta):
     return decay * x0 + push + kick * rng.standard_normal(rates.size)
 
 
-def blocks(n: int, width: int, rows: int | None = None) -> Iterator[np.ndarray]:
-    """Views of one buffer, `rows` x `width` at most, that together have n rows."""
+def blocks(n: int, width: int, rows: int | None = None, buffers: int = 1, dtype=float) -> Iterator[np.ndarray]:
+    """Views of `buffers` arrays in turn, `rows` x `width` at most, that together have n rows."""
     rows = rows or max(1, BLOCK // width)
-    buffer = np.empty((min(rows, n), width)) if n else np.empty((0, width))
-    for start in range(0, n, rows):
-        yield buffer[: n - start]
+    arrays = [np.empty((min(rows, n - start), width), dtype) for start in range(0, n, rows)[:buffers]]
+    for k, start in enumerate(range(0, n, rows)):
+        yield arrays[k % buffers][: n - start]
 
 
 def _average_of_reads(rng, rates, x0, b, readout, beta):
@@ -100,7 +101,7 @@ def _run_of(readout):
 def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.ndarray:
     """Read-outs (n_chains, m, k) of linear paths in mode coordinates; x0 and b are (m, k)."""
     run = _run_of(readout)
-    tiles = [slice(start, start + MODE_TILE) for start in range(0, rates.size, MODE_TILE)]
+    tiles = parts(rates.size, MODE_TILE)
     tasks = [(chain, tile, column) for chain in range(n_chains) for tile in tiles for column in range(b.shape[1])]
     out = np.empty((n_chains, *b.shape))
 
@@ -109,42 +110,51 @@ def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.nda
         start, drive = (np.ascontiguousarray(v[tile, column]) for v in (x0, b))
         out[chain, tile, column] = run(generator, rates[tile], start, drive, readout, beta)
 
-    run_chains(chain_tile, rng, tasks, workers)
+    numbers = out.size * getattr(readout, "n_reads", INTEGRATOR_STEPS)
+    run_chains(chain_tile, rng, tasks, workers, numbers)
     return out
 
 
-def _read_blocks(rng, rates, x0, b, readout, beta, rows) -> Iterator[np.ndarray]:
-    """The reads of one path in mode coordinates, a block of rows at a time, in a buffer that is used again."""
-    if readout.kind == "independent":
-        yield from _independent_blocks(rng, rates, x0, b, readout, beta, rows)
-    elif readout.inertial:
+def _read_blocks(rng, rates, x0, b, readout, beta, rows, buffers=1, dtype=float) -> Iterator[np.ndarray]:
+    """The reads of one path in mode coordinates, a block of rows at a time, in `buffers` that are used in turn."""
+    if readout.inertial and readout.kind != "independent":
         yield from _inertial_blocks(rng, rates, x0, b, readout, beta, rows)
-    else:
-        yield from _overdamped_blocks(rng, rates, x0, b, readout, beta, rows)
+        return
+    source = _independent_blocks if readout.kind == "independent" else _overdamped_blocks
+    yield from source(rng, rates, x0, b, readout, beta, blocks(readout.n_reads, rates.size, rows, buffers, dtype))
 
 
-def _independent_blocks(rng, rates, x0, b, readout, beta, rows):
+def _independent_blocks(rng, rates, x0, b, readout, beta, buffers):
     mean = readout.response(rates) * b + readout.memory(rates) * x0
     sd = np.sqrt(readout.n_reads * readout.variance(rates) / beta)
-    for block in blocks(readout.n_reads, rates.size, rows):
-        rng.standard_normal(out=block)
+    for block in buffers:
+        rng.standard_normal(out=block, dtype=block.dtype)
         block *= sd
         block += mean
         yield block
 
 
-def _overdamped_blocks(rng, rates, x0, b, readout, beta, rows):
-    decay, push, kick = _steps(rates, b, readout.spacing, beta)
-    x = None
-    for block in blocks(readout.n_reads, rates.size, rows):
-        rng.standard_normal(out=block)
+def _overdamped_blocks(rng, rates, x0, b, readout, beta, buffers):
+    step, x = None, None
+    for block in buffers:
+        rng.standard_normal(out=block, dtype=block.dtype)
+        todo = block
         if x is None:
+            step = _rounded(*_steps(rates, b, readout.spacing, beta), block.dtype)
             d0, p0, k0 = _steps(rates, b, readout.burn_in, beta)
-            block[0] = x = d0 * x0 + p0 + k0 * block[0]
-            ou.state_steps(decay, push, kick, block[1:], x)
-        else:
-            ou.state_steps(decay, push, kick, block, x)
+            block[0] = d0 * x0 + p0 + k0 * block[0]
+            x, todo = block[0].copy(), block[1:]
+        ou.state_steps(*step, todo, x)
         yield block
+
+
+def _rounded(decay, push, kick, dtype):
+    """A step in another precision, of the same stationary variance: a decay that is off changes the rate only."""
+    if dtype == decay.dtype:
+        return decay, push, kick
+    near = decay.astype(dtype).astype(decay.dtype)
+    grown = np.sqrt((1.0 - near) * (1.0 + near) / ((1.0 - decay) * (1.0 + decay)))
+    return near.astype(dtype), push.astype(dtype), (kick * grown).astype(dtype)
 
 
 def _inertial_blocks(rng, rates, x0, b, readout, beta, rows):
@@ -190,7 +200,7 @@ def converted_averages(operator: Modal, x0, b, readout, device: Device, full_sca
     return averages.transpose(0, 2, 1), sum(n for _, n in results)
 
 
-def second_moments(operator: Modal, readout, device: Device, full_scale, convert, n_chains, rng, workers):
+def second_moments(operator: Modal, readout, device: Device, full_scale, convert, n_chains, rng, workers, dtype=float):
     """Means of ``x x^T`` (d, d) along paths from 0 with b = 0, one matrix a chain, and how many reads saturated.
 
     With `convert` every read gets read noise and rounding. Reads that are not converted are gathered in mode
@@ -198,19 +208,21 @@ def second_moments(operator: Modal, readout, device: Device, full_scale, convert
     """
     zero = np.zeros(operator.rates.size)
     converted = convert and (device.adc_bits is not None or device.read_noise > 0 or device.eps_sys > 0)
+    size = operator.shape[0] if converted else zero.size
+    own = max(1, threads(workers) // n_chains)  # threads of each chain
+
+    def reads_of(generator):
+        for block in _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, READ_ROWS, 2, dtype):
+            clipped = 0
+            if converted:
+                reads, clipped = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
+                block = reads.T
+            yield block, block, clipped
 
     def chain(generator, _):
-        size = operator.shape[0] if converted else zero.size
-        moment, products, clipped = np.zeros((size, size)), np.empty((size, size)), 0
-        blocks = _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, READ_ROWS)
-        for block in blocks:
-            reads = block.T
-            if converted:
-                reads, n = convert_reads(generator, device, operator.from_modes(reads), full_scale)
-                clipped += n
-            moment += np.matmul(reads, reads.T, out=products)
+        moment, clipped = sum_of_products(reads_of(generator), (size, size), True, own)
         if not converted:
-            moment = operator.from_modes(np.ascontiguousarray(operator.from_modes(moment).T))
+            moment = congruent(operator.from_modes, moment, operator.shape[0], own)
             moment = (moment + moment.T) / 2.0
         return moment / readout.n_reads, clipped
 
@@ -239,6 +251,11 @@ class EulerPaths:
     final: np.ndarray
     dt: float
     covariance_inflation: tuple[float, float]
+
+
+def chain_tiles(n_chains: int, d: int) -> list[slice]:
+    """Chains that are stepped together, and share a generator: part of the definition of the random stream."""
+    return parts(n_chains, max(CHAIN_TILE, CHAIN_STEP // d))
 
 
 def euler_maruyama(
@@ -315,8 +332,8 @@ def euler_maruyama(
                 step += 1
         return total / n_steps, x
 
-    chains = [slice(first, min(first + CHAIN_TILE, n_chains)) for first in range(0, n_chains, CHAIN_TILE)]
-    results = run_chains(tile, _check.generator(rng), chains, workers)
+    numbers = (burn_in_steps + n_steps) * n_chains * d
+    results = run_chains(tile, _check.generator(rng), chain_tiles(n_chains, d), workers, numbers)
     average, final = (np.concatenate(part) for part in zip(*results, strict=True))
     return EulerPaths(
         average=_check.finite_result(average, "the Euler-Maruyama average"),

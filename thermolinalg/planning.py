@@ -13,11 +13,13 @@ import numpy as np
 import scipy
 
 from . import _check, laws
+from ._chains import parts
 from .errors import NotEquilibrated, QuantizationFloor
 
 BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of the standard error
 NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
 DEAD, LAG_BLOCK = 40.0, 1024  # relaxation times after which a correlation is nothing; lags summed at a time
+PAIR_ROWS = 128  # modes whose pairs with all others are worked out at a time
 LONGEST = 1e300  # times beyond this are not planned
 ROOT_TOLERANCE = 1e-5  # relative, of a mean square error at a planned number of reads
 
@@ -59,14 +61,14 @@ class Transient:
         target = max(target, NEGLIGIBLE * max(self.scale, start))
         if start <= target:
             return 0.0
-        high = np.log(start / target) / self.slowest
+        high = float(np.log(start / target) / self.slowest)
         while self.bias(high) > target:  # rounding at the end of the bracket
             high *= 1.01
         low = 0.0
         while high - low > 1e-3 * high:
             middle = 0.5 * (low + high)
             low, high = (low, middle) if self.bias(middle) <= target else (middle, high)
-        return float(high)
+        return high
 
     def warn_if_short(self, burn_in: float, what: str) -> None:
         """`NotEquilibrated` when a given burn-in leaves more than a tenth of the standard error."""
@@ -137,8 +139,11 @@ def inverse_mean_square(rates, readout) -> float:
     """
     if readout.kind == "independent":
         return float((np.sum(1.0 / rates) ** 2 + np.sum(rates**-2.0)) / readout.n_reads)
-    pairs = pair_variances(rates, readout)
-    return float(pairs.sum() + np.trace(pairs))
+    total = 0.0
+    for rows in parts(rates.size, rates.size if readout.inertial else PAIR_ROWS):  # of the upper triangle
+        pairs = pair_variances(rates, readout, rows, slice(rows.start, None))
+        total += 2.0 * pairs.sum() - pairs[:, : len(pairs)].sum() + np.trace(pairs)
+    return float(total)
 
 
 def white_mean_square(operator, white: float) -> float:
@@ -147,17 +152,17 @@ def white_mean_square(operator, white: float) -> float:
     return white * (2.0 * d + 2.0) * operator.trace(np.reciprocal) + white**2 * d * (d + 1.0)
 
 
-def pair_variances(rates, readout) -> np.ndarray:
+def pair_variances(rates, readout, rows=slice(None), columns=slice(None)) -> np.ndarray:
     """(d, d) variances of the mean of y_i y_j over equally spaced reads in equilibrium; half that of y_i^2 for i = j.
 
     The autocovariance of y_i y_j is the product of theirs. Overdamped, it decays at l_i + l_j, and the variance is
     that of the mean of such a mode; with inertia the lags are summed.
     """
     if readout.inertial:
-        return _summed_pair_variances(rates, readout)
-    sums = rates[:, None] + rates[None, :]
+        return _summed_pair_variances(rates, readout)[rows, columns]
+    sums = rates[rows, None] + rates[None, columns]
     mean_of_mode = laws.Reads(np.inf, readout.n_reads, readout.spacing)
-    return sums * mean_of_mode.variance(sums) / np.multiply.outer(rates, rates)
+    return sums * mean_of_mode.variance(sums) / np.multiply.outer(rates[rows], rates[columns])
 
 
 def _summed_pair_variances(rates, readout) -> np.ndarray:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from ._chains import run_chains
+from ._chains import parts, run_chains
 from .kernels import work as kernels
 from .kernels.work_law import log_mean_exponential
 from .laws import rise
 from .modal import Modal
 from .operators import Dense, Diagonal
 
-PATH_TILE = 64  # paths that share a generator: part of the definition of the random stream
+PATH_TILE = 32  # most paths that share a generator: part of the definition of the random stream
 BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
 EXACT_STEP, EULER_STEP = 0.5, 0.1  # default steps, in units of the fastest relaxation time
 COMMUTES = 1e-10  # largest part of A0 outside the diagonal, in the modes of A, that counts as rounding
@@ -26,7 +26,7 @@ SLOW_NODES = 24  # nodes in time of the slow-limit dissipation of ramps between 
 
 def reversible_rates(reference: Modal, operator: Modal) -> tuple[np.ndarray, np.ndarray] | None:
     """Eigenvalues (d,) of both matrices in the modes that they share, or None where they share none."""
-    rates = operator.eigenvalues
+    rates = operator.spectrum
     if isinstance(reference, Diagonal) and np.ptp(reference.rates) == 0.0:
         return np.full(rates.size, reference.rates[0]), rates
     if isinstance(reference, Diagonal) and isinstance(operator, Diagonal):
@@ -42,10 +42,10 @@ def _midpoints(n_steps: int) -> np.ndarray:
     return np.concatenate(([0.0], (np.arange(n_steps) + 0.5) / n_steps, [1.0]))
 
 
-def _in_tiles(run, n_paths: int, rng, workers) -> tuple[np.ndarray, np.ndarray]:
+def _in_tiles(run, n_paths: int, rng, workers, numbers=np.inf) -> tuple[np.ndarray, np.ndarray]:
     """Work and heat (n_paths,) of ``run(generator, number of paths)``, a tile of paths a generator."""
-    sizes = [min(PATH_TILE, n_paths - first) for first in range(0, n_paths, PATH_TILE)]
-    work, heat = zip(*run_chains(run, rng, sizes, workers), strict=True)
+    sizes = [tile.stop - tile.start for tile in parts(n_paths, PATH_TILE)]
+    work, heat = zip(*run_chains(run, rng, sizes, workers, numbers), strict=True)
     return np.concatenate(work), np.concatenate(heat)
 
 
@@ -93,7 +93,7 @@ class ModeRamp:
             work += 0.5 * (self.rates[-1] - self.rates[-2]) * x**2
             return work.sum(axis=1), heat.sum(axis=1)
 
-        return _in_tiles(tile, n_paths, rng, workers)
+        return _in_tiles(tile, n_paths, rng, workers, n_paths * during.size)
 
     def _tile(self, generator, paths, decay, kick):
         """Work, heat and x (paths, d) up to the last relaxation."""

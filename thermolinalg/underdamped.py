@@ -11,8 +11,8 @@ from ._chains import run_chains
 from .kernels import underdamped as kernels
 from .krylov import Krylov
 from .operators import as_operator
+from .paths import chain_tiles
 
-CHAIN_TILE = 64  # BAOAB chains that share a generator: part of the definition of the random stream
 BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
 REGULAR = 1e-9  # relative difference of steps that are taken to be equal
 
@@ -308,8 +308,9 @@ class Underdamped:
             self._split(generator, dt, n_steps, x, p, total)
             return total / n_steps, x, p
 
-        chains = [slice(first, min(first + CHAIN_TILE, n_chains)) for first in range(0, n_chains, CHAIN_TILE)]
-        results = run_chains(tile, _check.generator(rng), chains, workers)
+        numbers = (burn_in_steps + n_steps) * n_chains * self.operator.shape[0]
+        chains = chain_tiles(n_chains, self.operator.shape[0])
+        results = run_chains(tile, _check.generator(rng), chains, workers, numbers)
         average, x, p = (
             _check.finite_result(np.concatenate(part), "a BAOAB path") for part in zip(*results, strict=True)
         )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import thermolinalg as tl
+from thermolinalg import fast_generator
 from thermolinalg.kernels import normals
 
 u64 = np.uint64
@@ -68,6 +69,19 @@ def test_same_numbers_however_they_are_asked_for():
     assert tl.fast_rng(5).standard_normal() == whole[0]
 
 
+def test_single_precision_is_the_same_numbers_rounded():
+    whole, n = tl.fast_rng(5).standard_normal(30_000), fast_generator.ROUNDED_AT_ONCE
+    assert whole.size > 3 * n
+    found = tl.fast_rng(5).standard_normal(30_000, dtype=np.float32)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, whole.astype(np.float32))
+    g, out = tl.fast_rng(5), np.empty((7, 11), np.float32)
+    parts = [g.standard_normal(dtype=np.float32), g.standard_normal(dtype=np.float32, out=out), g.standard_normal(3)]
+    assert parts[1] is out
+    np.testing.assert_array_equal(np.concatenate([np.ravel(part) for part in parts[:2]]), found[:78])
+    np.testing.assert_array_equal(parts[2], whole[78:81])
+
+
 def test_seeds_and_children_have_streams_of_their_own():
     parent = tl.fast_rng(0)
     children = parent.spawn(2)
@@ -96,9 +110,9 @@ def test_bits_do_not_depend_on_threads():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": np.float32}, "dtype must be float64, got float32"),
-        ({"out": np.empty(4, np.float32)}, "out must be a C-contiguous float64 array"),
-        ({"out": np.empty((4, 4))[:, ::2]}, "out must be a C-contiguous float64 array"),
+        ({"dtype": np.int64}, "dtype must be float64 or float32, got int64"),
+        ({"out": np.empty(4, np.float32)}, "out must be a C-contiguous array of dtype float64"),
+        ({"out": np.empty((4, 4))[:, ::2]}, "out must be a C-contiguous array of dtype float64"),
         ({"size": 3, "out": np.empty(4)}, r"size 3 and the shape of out \(4,\) differ"),
     ],
 )

@@ -9,7 +9,6 @@ import scipy.stats
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import inverse
 
 
 @pytest.fixture
@@ -72,18 +71,6 @@ def test_independent_reads_are_wishart(simulator, n_reads, A, rng):
     kurtosis = scipy.stats.kurtosis(samples, axis=0, fisher=False)
     assert (np.abs(variance / exact - 1.0) < 5 * np.sqrt((kurtosis - 1) / n) + 0.05).all()
     assert all(np.linalg.matrix_rank(value, tol=1e-10) == min(n_reads, 4) for value in samples[:10])
-
-
-def test_the_wishart_factor_in_all_entries_at_once(rng):
-    """Determinant and trace of Bartlett's factor: products and sums of chi squares with known means."""
-    d, n = 3, 7
-    products = [T @ T.T for T in (inverse.wishart_factor(rng, d, n) for _ in range(4000))]
-    logs = np.linalg.slogdet(products)[1]
-    exact = sum(scipy.special.digamma((n - i) / 2) + np.log(2) for i in range(d))
-    assert abs(logs.mean() - exact) < 5 * logs.std() / np.sqrt(4000)
-    traces = np.trace(products, axis1=1, axis2=2)
-    assert abs(traces.mean() - d * n) < 5 * np.sqrt(2 * d * n / 4000)
-    assert inverse.wishart_factor(rng, 5, 2).shape == (5, 2)
 
 
 @pytest.mark.parametrize("kind", ["Dense", "LowRank", "Kronecker", "Diagonal"])
