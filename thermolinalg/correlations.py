@@ -5,7 +5,7 @@
 Everything is at beta = 1, with time in units of the read spacing, unless a name says otherwise.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,8 +37,6 @@ class Correlator:
     ----------
     process : OrnsteinUhlenbeck
         The device as its cells are read (`programs.as_read`), with time in units of `spacing`.
-    step : ((d, d) ndarray, (d, d) ndarray)
-        Its transition over one spacing.
     spacing : float
         RC times between reads (or between the two reads of a pair).
     lag : int
@@ -56,7 +54,6 @@ class Correlator:
     """
 
     process: OrnsteinUhlenbeck
-    step: tuple[np.ndarray, np.ndarray]
     spacing: float
     lag: int
     n_products: int
@@ -66,6 +63,14 @@ class Correlator:
     n_chains: int = 1
     V: np.ndarray | None = None
     burn_in: float = np.inf
+    held: dict = field(default_factory=dict, repr=False)  # what copies with another setting need not work out again
+
+    @property
+    def step(self) -> tuple[np.ndarray, np.ndarray]:
+        """Transition of the process over one spacing."""
+        if "step" not in self.held:
+            self.held["step"] = self.process.transition(1.0)
+        return self.held["step"]
 
     # What is known beforehand ------------------------------------------------------------------------------------
 
@@ -137,14 +142,15 @@ class Correlator:
     def transient(self) -> planning.Transient:
         """How the start at x = 0 biases the average."""
         error = float(np.sqrt(self.total_variance()))
-        scale, rates = float(np.linalg.norm(self.answer())), 2.0 * self.process.eigenvalues.real
+        rates = 2.0 * self.process.eigenvalues.real
         ends = {"slowest": rates.min() / self.spacing, "fastest": rates.max() / self.spacing}
         if (common := self.common) is not None:
+            scale = common.bias(common.covariance, 0.0, self.lag)
             missing = common.covariance if self.independent else common.missing(self.n_products)
             return planning.Transient(
                 lambda t0: common.bias(missing, t0 / self.spacing, self.lag), lambda t0: error, scale, **ends
             )
-        return self._transient_of_matrices(error, scale, ends)
+        return self._transient_of_matrices(error, float(np.linalg.norm(self.answer())), ends)
 
     def _transient_of_matrices(self, error: float, scale: float, ends: dict) -> MomentTransient:
         M, S = self.step[0], self.stationary

@@ -257,7 +257,7 @@ def _exponential(
     held, noise = as_read(device, held, noise)
     process = OrnsteinUhlenbeck(held, diffusion=noise)
     correlator = Correlator(
-        process=process, step=process.transition(1.0), spacing=spacing, lag=1, n_products=n_products,
+        process=process, spacing=spacing, lag=1, n_products=n_products,
         independent=read_spacing is None, device=device, n_chains=n_chains, V=V,
     )  # fmt: skip
     if rtol is not None:

@@ -128,7 +128,7 @@ def _correlator(request: Request, A, R, device: Device, n_chains: int) -> Correl
         spacing = request.duration / n
     process = OrnsteinUhlenbeck(spacing * A, diffusion=spacing * R)
     return Correlator(
-        process=process, step=process.transition(1.0), spacing=spacing, lag=0, n_products=n,
+        process=process, spacing=spacing, lag=0, n_products=n,
         independent=request.duration is None and request.read_spacing is None, device=device,
         converted=request.duration is None, n_chains=n_chains,
     )  # fmt: skip

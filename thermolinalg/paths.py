@@ -23,7 +23,7 @@ from .operators import as_operator
 from .products import congruent, sum_of_products
 
 MODE_TILE = 64  # most modes that share a generator: part of the definition of the random stream
-BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
+BLOCK = 65_536  # normals drawn at a time (512 KiB); any value gives the same bits
 READ_ROWS = 1024  # reads that are converted, or enter a covariance, at a time: part of the definition of a path
 CHAIN_TILE, CHAIN_STEP = 32, 4096  # chains of a large system that share a generator; normals of a step of a small one
 INTEGRATOR_STEPS = 256  # steps of the path of an integrator; exact for any number

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 import numpy as np
+import scipy.linalg
 
 from . import _check, calibration, laws, transitions
 from .drift_modes import DriftModes, shared_modes
@@ -62,10 +63,9 @@ class OrnsteinUhlenbeck:
     """
 
     def __init__(self, drift, mean=None, diffusion=None):
-        drift, eigenvalues = transitions.stable(drift, "drift")
+        drift, self._known = transitions.stable(drift, "drift")
         d = drift.shape[0]
         self.drift = _own(drift)
-        self.eigenvalues = _own(eigenvalues if eigenvalues.imag.any() else eigenvalues.real)
         self.center = _own(np.zeros(d) if mean is None else _check.vector(mean, "mean", d))
         self.diffusion = _own(transitions.semidefinite(2.0 if diffusion is None else diffusion, "diffusion", d))
 
@@ -73,6 +73,14 @@ class OrnsteinUhlenbeck:
     def dimension(self) -> int:
         """d."""
         return self.center.size
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues (d,) of the drift."""
+        if self._known is not None:
+            return _own(self._known)
+        held = self.modes[1] if self.modes is not None else None if self.drift_modes is None else self.drift_modes.rates
+        return _own(scipy.linalg.eigvalsh(self.drift) if held is None else np.sort(held))
 
     @property
     def relaxation_time(self) -> float:

@@ -29,13 +29,15 @@ def square(value, name: str) -> np.ndarray:
     return array
 
 
-def stable(value, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A drift matrix and its eigenvalues, all of positive real part beyond rounding.
+def stable(value, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A drift matrix whose eigenvalues all have a positive real part beyond rounding, and those if they were needed.
 
-    Eigenvalues that a permutation brings to the diagonal of a triangular part are exact; the others are known to the
-    rounding of the balanced block that is left.
+    A symmetric drift that is definite by far needs none. Of others, eigenvalues that a permutation brings to the
+    diagonal of a triangular part are exact; the rest are known to the rounding of the balanced block that is left.
     """
     drift = square(value, name)
+    if _plainly_definite(drift):
+        return drift, None
     balanced, first, last, _, _ = scipy.linalg.lapack.dgebal(drift, scale=1, permute=1)
     block = balanced[first : last + 1, first : last + 1]
     solve = scipy.linalg.eigvalsh if np.array_equal(block, block.T) else scipy.linalg.eigvals
@@ -54,7 +56,20 @@ def stable(value, name: str) -> tuple[np.ndarray, np.ndarray]:
             f"{name} must be stable, but its eigenvalue {number(least)} cannot be told from zero: entries up to "
             f"{np.abs(block).max():.3g} leave it uncertain by {rounding:.3g}; treat the slow part by itself"
         )
-    return drift, eigenvalues
+    return drift, eigenvalues if eigenvalues.imag.any() else eigenvalues.real
+
+
+def _plainly_definite(drift: np.ndarray) -> bool:
+    """Whether a matrix is symmetric and positive definite by more than any rounding, by a Cholesky factorisation."""
+    if not np.array_equal(drift, drift.T):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        least = 4.0 * len(drift) * np.finfo(float).eps * np.linalg.norm(drift)
+        try:
+            np.linalg.cholesky(drift - least * np.eye(len(drift)))
+        except np.linalg.LinAlgError:
+            return False
+    return bool(np.isfinite(least))
 
 
 def number(eigenvalue: complex) -> str:
