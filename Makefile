@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS := tests/unit tests/analysis tests/papers tests/peers
 # the tests that reach compiled kernels, run once more with checked array bounds
-KERNEL_TESTS := $(foreach name,kernels paths dynamics underdamped nonlinear determinant drives energetics inverse fast_rng,tests/unit/test_$(name).py)
+KERNEL_TESTS := $(foreach name,kernels paths dynamics underdamped nonlinear determinant drives energetics inverse fast_rng products single_precision,tests/unit/test_$(name).py)
 BIN := $(VENV)/bin
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 

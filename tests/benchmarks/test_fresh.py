@@ -15,13 +15,19 @@ END = "\nprint(time.perf_counter() - start)"
 IMPORTS = {
     "limit: numba and scipy.linalg": "import numba, scipy.linalg",
     "ours": "import thermolinalg",
+    "ours, every public name": "from thermolinalg import *",
     "thermox": "import thermox",
 }
 FIRST = {
+    "of these, the import": "import thermolinalg as tl",
     "ours: law": "import thermolinalg as tl\ntl.solve(np.eye(10), np.ones(10), n_reads=100, read_spacing=1.0, rng=0)",
     "ours: path": (
         "import thermolinalg as tl\n"
         "tl.solve(np.eye(10), np.ones(10), n_reads=100, read_spacing=1.0, simulator='path', rng=0)"
+    ),
+    "ours: path, fast_rng": (
+        "import thermolinalg as tl\n"
+        "tl.solve(np.eye(10), np.ones(10), n_reads=100, read_spacing=1.0, simulator='path', rng=tl.fast_rng(0))"
     ),
     "thermox": (
         "import jax, thermox\n"
@@ -105,5 +111,6 @@ def test_peak_memory(benchmark, name):
     used = after - before
     benchmark.extra_info |= {
         "contender": name, "bytes_beyond_A": used, "bytes_per_entry": (used - room) / d**2, "bar": slope,
+        "room": room,
     }  # fmt: skip
     CLOCK.replay(benchmark, [1e-9])

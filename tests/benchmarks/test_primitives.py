@@ -10,7 +10,7 @@ import scipy.sparse.linalg
 
 import thermolinalg as tl
 from tests.benchmarks import rivals
-from tests.benchmarks.race import FULL, Race, cases, entries, replayed, show
+from tests.benchmarks.race import FULL, Calls, Race, cases, entries, replayed, show
 
 READS = 10_000
 
@@ -74,6 +74,26 @@ SOLVE = Race(
         "thermox",
     ),
 )  # fmt: skip
+
+
+def short_solve(d, n):
+    """Contenders: calls so small that what they cost is Python, one after another."""
+    A, b = system(d)
+    operator, common = tl.as_operator(A), {"n_reads": n, "read_spacing": 1.0, "rng": 0}
+    runs = {
+        "limit: eigh": lambda: np.linalg.eigh(A),
+        "ours: law": lambda: tl.solve(A, b, **common),
+        "ours: law, operator reused": lambda: tl.solve(operator, b, **common),
+    }
+    return {name: Calls(run, 50) for name, run in runs.items()}
+
+
+SHORT_SOLVE = Race(
+    "a call of solve, d {d}, {n} reads",
+    short_solve,
+    cases(d=(10,), n=(READS,)),
+    ("limit: eigh", "ours: law", "ours: law, operator reused"),
+)
 
 
 # -- A^-1
@@ -177,6 +197,6 @@ LOGDET = Race(
 
 
 @replayed
-@entries(SOLVE, INV, NEGEXPM, LYAPUNOV, LOGDET)
+@entries(SOLVE, SHORT_SOLVE, INV, NEGEXPM, LYAPUNOV, LOGDET)
 def test_primitive(benchmark, race, case, name):
     show(benchmark, race, case, name)

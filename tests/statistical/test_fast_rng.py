@@ -1,8 +1,12 @@
 """The numbers of the fast generator are normal and independent, within and between streams."""
 
+import contextlib
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import thermolinalg as tl
 
@@ -61,3 +65,26 @@ def test_streams_are_independent():
 def test_sums_over_streams_are_normal():
     sums = np.array([g.standard_normal(256).sum() / 16.0 for g in tl.fast_rng(22).spawn(4096)])
     assert stats.kstest(sums, "norm").pvalue > 1e-5
+
+
+@pytest.mark.skipif(shutil.which("dieharder") is None, reason="install dieharder (Brown) for a published battery")
+@pytest.mark.parametrize("number", [0, 8, 15, 204], ids=["birthdays", "count the 1s", "runs", "Kolmogorov-Smirnov"])
+def test_dieharder(number):
+    """Some of its quick tests, of 64 streams in turn; a perfect generator fails one in 10^5 runs of all."""
+    found = dieharder_pvalues(number, tl.fast_rng(23).spawn(64))
+    assert found
+    assert min(found) > 1e-6
+    assert max(found) < 1.0 - 1e-6
+
+
+def dieharder_pvalues(number, streams):
+    """Of one test, fed with the words of 32 bits to which the normal distribution function turns the numbers."""
+    command = ["dieharder", "-g", "200", "-d", str(number), "-n", "0", "-S", "1", "-D", "pvalues"]
+    x = np.empty((2**10, len(streams)))
+    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with contextlib.suppress(BrokenPipeError):  # it takes what it needs and ends
+            while True:
+                for k, stream in enumerate(streams):
+                    x[:, k] = stream.standard_normal(len(x))
+                process.stdin.write((special.ndtr(x) * 2.0**32).astype(np.uint32).tobytes())
+        return [float(line) for line in process.stdout.read().split()]

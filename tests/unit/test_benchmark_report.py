@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from tests.benchmarks import report
+from tests.benchmarks import (
+    bars,
+    report,
+    test_fresh,
+    test_optimizers,
+    test_primitives,
+    test_simulators,
+    test_threads,
+)
 
 
 def entry(group, contender, seconds):
@@ -54,3 +62,70 @@ def test_exponents_of_measured_times(tmp_path):
         "solve,d,1.0,planned,,1.0,0.9,1.1\neigh,d,3.0,measured,symmetric,2.204,2.0,2.4\n"
     )
     assert report.exponents(table).splitlines()[2:] == ["| eigh (symmetric) | d | 3 | 2.20 (2.00 to 2.40) |"]
+
+
+def rows(entries, cases, **fields):
+    groups = {}
+    for group, contender, seconds in entries:
+        groups.setdefault(group, {})[contender] = np.array(seconds)
+    return report.bar_rows(groups, [bars.Bar("what", cases, **fields)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "row"),
+    [
+        ({"factor": 4.0, "faster": True}, "| what | a: 4 (4 to 4); b: 2 (2 to 2) | >= 4 | **no**: b |"),
+        ({"factor": 2.0, "faster": True, "stretch": 3.0}, "| what | a: 4 (4 to 4); b: 2 (2 to 2) | >= 2 | yes |"),
+        (
+            {"factor": 1.5, "faster": True, "stretch": 2.0},
+            "| what | a: 4 (4 to 4); b: 2 (2 to 2) | >= 1.5 | yes, even >= 2 |",
+        ),
+        ({"factor": 0.2}, "| what | a: 0.25 (0.25 to 0.25); b: 0.5 (0.5 to 0.5) | <= 0.2 | **no** |"),
+        ({}, "| what | a: 0.25 (0.25 to 0.25); b: 0.5 (0.5 to 0.5) | - | - |"),
+        ({"factor": 0.5, "worst": True}, "| what | b: 0.5 (0.5 to 0.5) | <= 0.5 | yes |"),
+    ],
+)
+def test_a_row_of_two_sizes(fields, row):
+    entries = [("1", "ours", [1.0, 2.0]), ("1", "other", [4.0, 8.0]), ("2", "ours", [1.0]), ("2", "other", [2.0])]
+    cases = tuple(bars.Case(group, "ours", ("other",), label) for group, label in (("1", "a"), ("2", "b"), ("3", "c")))
+    assert rows(entries, cases, **fields) == [row]
+
+
+def test_a_row_of_seconds():
+    cases = (bars.Case("1", "ours"),)
+    entries = [("1", "ours", [250e-6, 310e-6, 1250e-6])]
+    assert rows(entries, cases, factor=300e-6) == ["| what | 310 us (280 to 780) | <= 300 us | **no** |"]
+    assert rows(entries, cases, factor=2e-3, stretch=1e-3) == [
+        "| what | 310 us (280 to 780) | <= 2 ms | yes, even <= 1 ms |"
+    ]
+
+
+def test_memory_beside_what_is_granted():
+    facts = {"contender": "inv", "bytes_per_entry": 50.11, "bar": 50.0, "room": 2.0**25, "bytes_beyond_A": 80 * 2**20}
+    assert report.memory_rows([facts]) == [
+        "| memory beyond A: inv | 80 MiB = 50.11 d^2 bytes + 32 MiB | <= 50 d^2 bytes + 32 MiB | **no** |"
+    ]
+
+
+def test_least_lead_over_numpy_from_a_size_on():
+    groups = {f"x, d {d}": {"ours": np.array([1.0]), "plain NumPy": np.array([t])} for d, t in ((10, 1.2), (100, 1.4))}
+    small, large = report.slower_rows(groups)
+    assert "at any size (ours, x, d 10) | 1.2 (1.2 to 1.2) | >= 1 | yes |" in small
+    assert "at d >= 100 (ours, x, d 100) | 1.4 (1.4 to 1.4) | >= 1.5 | **no** |" in large
+
+
+def test_every_bar_names_contenders_that_are_run():
+    known = {}
+    for module in (test_primitives, test_simulators, test_optimizers, test_threads):
+        for race in vars(module).values():
+            if type(race).__name__ == "Race":
+                for case in race.cases:
+                    known.setdefault(race.group.format(**dict(case)), set()).update(race.names)
+    known |= {kind: set(statements) for kind, (_, statements, _) in test_fresh.KINDS.items()}
+    only_full = {"TNGD step, N 1000000, b dz 640", "K-FAC step, n 2048"}
+    for part in bars.PARTS.values():
+        for bar in part:
+            for case in bar.cases:
+                if case.group in only_full or ("all threads" in case.group and "d 2000" in case.group):
+                    continue
+                assert {case.ours, *case.others} <= known[case.group], case
