@@ -286,3 +286,27 @@ def assert_calibrated(z):
     assert z.shape == (200,)
     assert abs(z.mean()) < 0.28, f"mean of z is {z.mean():.3f}"
     assert abs(z.std(ddof=1) - 1.0) < 0.20, f"standard deviation of z is {z.std(ddof=1):.3f}"
+
+
+def mpmath_lyapunov(A, D):
+    """S with A S + S A^T = D by a Kronecker solve with 60 digits."""
+    d = len(A)
+    with mpmath.workdps(60):
+        K = mpmath.zeros(d * d)
+        for i, j, k in np.ndindex(d, d, d):
+            K[d * i + j, d * k + j] += mpmath.mpf(A[i, k])
+            K[d * i + j, d * i + k] += mpmath.mpf(A[j, k])
+        S = mpmath.lu_solve(K, mpmath.matrix(D.ravel().tolist()))
+        return np.array([float(entry) for entry in S]).reshape(d, d)
+
+
+def variance_lag_by_lag(drift, S, n, lag):
+    """Variance of each entry of the mean of n products x_{k+lag} x_k^T of reads in equilibrium: Wick, lag by lag."""
+    M, later = scipy.linalg.expm(-drift), [S]
+    for _ in range(n + 1):
+        later.append(M @ later[-1])
+    total = np.zeros_like(S)
+    for k in range(n):
+        now, after, before = later[k], later[k + lag], later[k - lag] if k >= lag else later[lag - k].T
+        total += (1 if k == 0 else 2) * (n - k) * (np.outer(np.diag(now), np.diag(now)) + after * before.T)
+    return total / n**2

@@ -6,6 +6,7 @@ import pytest
 import scipy.linalg
 
 import thermolinalg as tl
+from tests import oracles
 from thermolinalg import transitions
 from thermolinalg.common_modes import CommonModes, lower_factor
 from thermolinalg.drift_modes import KEPT, DriftModes
@@ -26,18 +27,6 @@ def exact_step(A, D, h):
         return M, S - M @ S @ M.T
     block = scipy.linalg.expm(h * np.block([[-A, D], [np.zeros_like(A), A.T]]))
     return block[:d, :d], block[:d, d:] @ block[:d, :d].T
-
-
-def mpmath_lyapunov(A, D):
-    """S with A S + S A^T = D by a Kronecker solve with 60 digits."""
-    d = len(A)
-    with mpmath.workdps(60):
-        K = mpmath.zeros(d * d)
-        for i, j, k in np.ndindex(d, d, d):
-            K[d * i + j, d * k + j] += mpmath.mpf(A[i, k])
-            K[d * i + j, d * i + k] += mpmath.mpf(A[j, k])
-        S = mpmath.lu_solve(K, mpmath.matrix(D.ravel().tolist()))
-        return np.array([float(entry) for entry in S]).reshape(d, d)
 
 
 def assert_near(found, exact, rtol):
@@ -103,7 +92,7 @@ def test_small_cells_keep_their_digits_beside_large_ones(graded, spread, rng):
     process = tl.OrnsteinUhlenbeck(A, diffusion=D)
     assert spread > 1.0 or process.drift_modes is not None
     assert spread < 1e8 or process.drift_modes is None
-    assert_near(process.stationary()[1], mpmath_lyapunov(A, D), 20 * KEPT)
+    assert_near(process.stationary()[1], oracles.mpmath_lyapunov(A, D), 20 * KEPT)
     h = 1e-3 / np.abs(A).max()
     with mpmath.workdps(60):  # D h - (A D + D A) h^2 / 2 and so on
         first, T = mpmath.matrix(D.tolist()), mpmath.matrix(A.tolist())
@@ -235,15 +224,9 @@ def test_variance_of_products_of_a_symmetric_drift(lag, rng):
     A, D = system(4, rng)
     drift, n = 0.05 * A, 500
     S = scipy.linalg.solve_continuous_lyapunov(drift, D)
-    M, later = scipy.linalg.expm(-drift), [S]
-    for _ in range(n + 1):
-        later.append(M @ later[-1])
-    total = np.zeros_like(S)
-    for k in range(n):
-        now, after, before = later[k], later[k + lag], later[k - lag] if k >= lag else later[lag - k].T
-        total += (1 if k == 0 else 2) * (n - k) * (np.outer(np.diag(now), np.diag(now)) + after * before.T)
+    exact = oracles.variance_lag_by_lag(drift, S, n, lag)
     found = moment_variance(drift, S, n, lag)
-    np.testing.assert_allclose(found, total / n**2, rtol=1e-8)
+    np.testing.assert_allclose(found, exact, rtol=1e-8)
     gains = np.array([1.0, 2.0, 0.5, 3.0])
     skew = moment_variance(gains[:, None] * drift / gains, np.outer(gains, gains) * S, n, lag)
     np.testing.assert_allclose(skew, np.outer(gains, gains) ** 2 * found, rtol=1e-9)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from tests import oracles
 from thermolinalg import calibration, transitions
 from thermolinalg.calibration import distinct_steps
 from thermolinalg.processes import OrnsteinUhlenbeck
@@ -30,18 +31,6 @@ def test_stiff_non_normal_drifts_keep_every_digit(s):
         exact = [[fast, s * (fast - slow) / (a - c)], [0.0, slow]]  # triangular: divided difference of e^-x
         np.testing.assert_allclose(process.propagator(time), exact, rtol=1e-13, atol=1e-15)
         np.testing.assert_allclose(process.transition(time)[0], exact, rtol=1e-13, atol=1e-15)
-
-
-def mpmath_lyapunov(A, D):
-    """S with A S + S A^T = D by a Kronecker solve with 60 digits."""
-    d = len(A)
-    with mpmath.workdps(60):
-        K = mpmath.zeros(d * d)
-        for i, j, k in np.ndindex(d, d, d):
-            K[d * i + j, d * k + j] += mpmath.mpf(A[i, k])
-            K[d * i + j, d * i + k] += mpmath.mpf(A[j, k])
-        S = mpmath.lu_solve(K, mpmath.matrix(D.ravel().tolist()))
-        return np.array([float(entry) for entry in S]).reshape(d, d)
 
 
 def mpmath_covariance(A, D, h, digits=80):
@@ -113,7 +102,7 @@ def test_slow_modes_that_are_exact_are_not_refused():
     for drift in (np.array([[1e8, 0.0], [1.0, 1e-8]]), np.array([[1e-8, 1e8], [0.0, 1e8]])):
         process = OrnsteinUhlenbeck(drift)
         assert process.relaxation_time == pytest.approx(1e8, rel=1e-14)
-        np.testing.assert_allclose(process.stationary()[1], mpmath_lyapunov(drift, 2.0 * np.eye(2)), rtol=1e-12)
+        np.testing.assert_allclose(process.stationary()[1], oracles.mpmath_lyapunov(drift, 2.0 * np.eye(2)), rtol=1e-12)
     rotated = scipy.linalg.hadamard(4) / 2.0
     rotated = rotated @ np.diag([1e9, 1.0, 1.0, 1e-9]) @ rotated.T
     with pytest.raises(
@@ -132,7 +121,7 @@ def test_slow_modes_that_are_exact_are_not_refused():
 def test_what_is_small_beside_another_component_is_not_left_out(A, D):
     process = OrnsteinUhlenbeck(A, diffusion=D)
     assert process.modes is None
-    np.testing.assert_allclose(process.stationary()[1], mpmath_lyapunov(A, D), rtol=1e-12)
+    np.testing.assert_allclose(process.stationary()[1], oracles.mpmath_lyapunov(A, D), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("d", "rank"), [(2, 1), (5, 2), (30, 3)])
