@@ -62,8 +62,11 @@ class Crew:
                     todo.clear()
 
         helpers = [] if self._pool is None else [self._pool.submit(work) for _ in range(min(self.size, len(tasks)) - 1)]
-        work()
-        wait(helpers)
+        try:
+            work()
+        finally:
+            todo.clear()  # if this thread is interrupted, the others end with what they are at
+            wait(helpers)
         if errors:
             raise errors[min(errors)]
         return results

@@ -14,12 +14,12 @@ from .krylov import Krylov
 from .linear_run import CHAINS_FOR_SCATTER, SIMULATORS, Request
 from .modal import Modal, scale_rows
 from .operators import Dense, as_operator
+from .precision import precision_of, require_single
 from .results import Estimate
 from .wishart import mean_of_products, wishart_factor
 
 DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max
 PAIR_TOLERANCE = 1e-8  # what a factorisation of the pair variances, scaled to a unit diagonal, may leave of it
-LEAST_CHANGE = 3e-5  # rate times spacing from which on a step in single precision keeps the rate to 1e-3
 MOST_READS = 10**9  # that stand for an integrator
 
 
@@ -68,8 +68,8 @@ def inv(
         Independent replicas of the device, averaged.
     dtype : float64 or float32
         Precision in which paths are stepped and their products multiplied; spectrum, sums over blocks and answer are
-        in double precision. Of float32 the answer is off by a few 1e-7 of its norm, and relaxation rates by a share of
-        at most 3e-8 / (lambda read_spacing), which must not exceed 1e-3: far below any error bar.
+        in double precision. With float32 the answer is off by a few 1e-7 of its norm, and rates of slow modes by at
+        most a share 3e-8 / (lambda read_spacing), which must not exceed 1e-3: far below any error bar.
     rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
         Passed to `numpy.random.default_rng`; None is fresh entropy.
     workers : int, optional
@@ -111,7 +111,7 @@ def inv(
     True
     """
     _check.choice(simulator, "simulator", SIMULATORS)
-    device, dtype = device_of(beta, device), _precision(dtype)
+    device, dtype = device_of(beta, device), precision_of(dtype)
     if np.isinf(device.beta):
         raise ValueError("inv reads the covariance of thermal noise, and a device with beta = inf has none")
     target = as_operator(A)
@@ -128,7 +128,7 @@ def inv(
     readout = _with_burn_in(readout, burn_in, operator, n_chains)
     run = _Run(operator, readout, device, n_chains, request.duration is not None, burn_in == "auto")
     if dtype == np.float32:
-        run.require_single(simulator)
+        run.require_single_precision(simulator)
     if run.choose(simulator) == "law":
         value, (stderr, kind), clipped = run.draw(generator), (run.stderr, "law"), 0
     else:
@@ -139,14 +139,6 @@ def inv(
         read_spacing=getattr(readout, "spacing", None), n_chains=n_chains, simulator=run.choose(simulator),
         device=device, cost=run.cost, clipped=machine.clipped | {"adc": clipped},
     )  # fmt: skip
-
-
-def _precision(dtype) -> np.dtype:
-    """float64 or float32."""
-    for known in (np.float64, np.float32):
-        if dtype in (known, np.dtype(known), np.dtype(known).name):
-            return np.dtype(known)
-    raise ValueError(f"dtype must be float64 or float32, got {dtype!r}")
 
 
 def _readout(request: Request, target: Modal, operator: Modal, device: Device, dynamics, n_chains):
@@ -239,18 +231,13 @@ class _Run:
             raise NoClosedLaw(f'the covariance of {what} has no closed law; use simulator="path"')
         return ("law" if has_law else "path") if simulator == "auto" else simulator
 
-    def require_single(self, simulator: str) -> None:
+    def require_single_precision(self, simulator: str) -> None:
         """Refuse what single precision cannot step, or has nothing to gain from."""
         if self.choose(simulator) == "law" or self.readout.inertial:
             raise ValueError(
                 "dtype=float32 is for overdamped paths (read_spacing, duration or simulator='path'); leave it out"
             )
-        change = 1.0 if self.independent else self.operator.extremes[0] * self.readout.spacing
-        if change < LEAST_CHANGE:
-            raise ValueError(
-                f"dtype=float32 cannot tell the slowest mode of one read from that of the next: lambda_min times the "
-                f"spacing of the reads is {change:.3g}, and must be at least {LEAST_CHANGE:.0e}; use dtype=float64"
-            )
+        require_single(self.operator.extremes, self.device.beta, None if self.independent else self.readout.spacing)
 
     def draw(self, generator) -> np.ndarray:
         """A Wishart matrix: mean of products of independent reads, times beta."""

@@ -19,6 +19,7 @@ BOUNDS_MARGIN = 0.05  # estimated bounds are widened by this share, for Ritz val
 BOUNDS_SLACK = 1e-6  # by which a Ritz value may lie outside given bounds, relative: rounding
 BASIS_SHARE, BASIS_FLOOR = 0.25, 2**20  # the basis is kept within this share of the bytes of A, or these bytes
 EXHAUSTED = 10 * float(np.finfo(float).eps)  # size of the next vector, relative to A, at which there is none
+SMALLEST_SQUARE = 1e-250  # of a norm; beyond this and its inverse the norm is found with care, at four times the price
 SAMPLES = 64  # points between the bounds at which f is looked at for being zero all over
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
 
@@ -71,7 +72,8 @@ class _Recurrence:
             _check.real_array(w, "A v")
         w = _orthogonal(w, alpha, q, self.beta[-1:], before)
         self._largest = max(self._largest, abs(alpha)) if self.alpha else abs(alpha)
-        self._size = sqrt(ddot(w, w))
+        square = ddot(w, w)
+        self._size = sqrt(square) if SMALLEST_SQUARE < square < 1.0 / SMALLEST_SQUARE else norm(w)
         self._last = [q, w]
         self.alpha.append(alpha)
         return self._size <= EXHAUSTED * self._largest
@@ -179,7 +181,7 @@ class Krylov:
         rng = np.random.default_rng(0)
         u, v = rng.standard_normal((2, self.shape[0]))
         Au, Av = np.array(self.matvec(u)), self.matvec(v)  # an operator may hand out the same array twice
-        gap, scale = abs(v @ Au - u @ Av), np.linalg.norm(Au) * np.linalg.norm(v)
+        gap, scale = abs(v @ Au - u @ Av), norm(Au) * norm(v)
         if gap > SYMMETRY_TOLERANCE * scale:
             raise ValueError(f"A must be symmetric, but |u^T A v - v^T A u| is {gap / scale:.3g} of its scale")
 
@@ -344,5 +346,5 @@ def _change(current, previous) -> float:
         return np.inf
     difference = current.copy()
     difference[: previous.size] -= previous
-    size = np.linalg.norm(current)
-    return float(np.linalg.norm(difference) / size) if size > 0.0 else np.inf
+    size = norm(current)
+    return norm(difference) / size if size > 0.0 else np.inf

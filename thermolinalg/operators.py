@@ -187,6 +187,7 @@ class Dense(Modal):
 
     def matvec(self, v):
         """A v for v (d,) or (d, k); needs no factorisation."""
+        v = np.asarray(v)
         if v.ndim == 2 and v.flags.f_contiguous:  # columns come out as they came in
             return (v.T @ self._matrix).T
         return self._matrix @ v

@@ -108,6 +108,8 @@ class OrnsteinUhlenbeck:
     def propagator(self, h) -> np.ndarray:
         """M = e^{-A h} (d, d) alone; h [RC] may be infinite."""
         h = _check.positive(h, "h", infinite=True, zero=True)
+        if h == 0.0:
+            return np.eye(self.dimension)
         if self.modes is not None:
             V, rates, _ = self.modes
             return (V * np.exp(-rates * h)) @ V.T

@@ -1,11 +1,12 @@
 """The thread pool: order, one generator a task, nothing shared."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
-from thermolinalg._chains import run_chains
+from thermolinalg._chains import Crew, parts, run_chains
 
 
 def draw(generator, task):
@@ -39,3 +40,32 @@ def test_an_error_in_a_chain_comes_out(rng):
     for workers in (1, 2):
         with pytest.raises(ValueError, match="chain 0"):
             run_chains(fail, rng, range(3), workers)
+
+
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 1000])
+@pytest.mark.parametrize("most", [1, 7, 64])
+def test_parts(n, most):
+    cut = parts(n, most)
+    assert [i for part in cut for i in range(part.start, part.stop)] == list(range(n))
+    sizes = [part.stop - part.start for part in cut]
+    assert len(cut) == -(-n // most)
+    assert max(sizes) <= most
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_an_interrupt_ends_the_others_after_what_they_are_at():
+    begun, started = threading.Event(), []
+
+    def interrupted():
+        begun.wait(20)
+        raise KeyboardInterrupt
+
+    def slow(k):
+        started.append(k)
+        begun.set()
+        time.sleep(0.001)
+
+    tasks = [interrupted, *(lambda k=k: slow(k) for k in range(1000))]
+    with Crew(2) as crew, pytest.raises(KeyboardInterrupt):
+        crew.run(tasks)
+    assert 0 < len(started) < 1000

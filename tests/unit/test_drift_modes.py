@@ -243,3 +243,12 @@ def test_powers_that_are_kept_from_block_to_block(rng):
         x = transitions.recurrence(M, block, x, powers)[-1:].reshape(1, 3).copy()
     np.testing.assert_allclose(noise, expected, rtol=1e-12, atol=1e-14)
     assert sorted(powers) == [3, 6]
+
+
+def test_nothing_happens_in_no_time(rng):
+    A, D = system(4, rng)
+    process = tl.OrnsteinUhlenbeck(A, diffusion=D)
+    assert process.drift_modes is not None
+    M, Q = process.transition(0.0)
+    np.testing.assert_array_equal(M, np.eye(4))
+    assert not Q.any()

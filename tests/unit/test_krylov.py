@@ -346,3 +346,11 @@ def test_every_sparse_format_is_taken(rng):
 def test_the_sparse_matrix_is_at_hand_only_where_there_is_one():
     assert tl.Krylov(scipy.sparse.eye_array(2)).is_sparse
     assert not tl.Krylov(LinearOperator((2, 2), matvec=lambda v: v, dtype=float)).is_sparse
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array, scipy.sparse.linalg.aslinearoperator])
+@pytest.mark.parametrize("scale", [1e-250, 1e-170, 1e-152, 1e120])
+def test_answers_do_not_depend_on_the_scale(kind, scale, rng):
+    entries, v = np.geomspace(1e-3, 1.0, 60), rng.standard_normal(60)
+    found = tl.Krylov(kind(np.diag(scale * entries)), tol=1e-8).function(np.reciprocal, v)
+    np.testing.assert_allclose(found * scale, v / entries, rtol=1e-6)

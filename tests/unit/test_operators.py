@@ -327,3 +327,21 @@ def test_the_bare_mechanism_says_what_is_missing():
     for method in (bare.to_modes, bare.from_modes, bare.diagonal):
         with pytest.raises(NotImplementedError):
             method(np.ones(2))
+
+
+def test_products_take_lists_and_columns_in_any_order(rng):
+    A = oracles.random_spd(rng, 4, 10.0)
+    v = rng.standard_normal((4, 3))
+    operator = tl.Dense(A)
+    np.testing.assert_allclose(operator.matvec(v[:, 0].tolist()), A @ v[:, 0], rtol=1e-13)
+    for columns in (v, np.asfortranarray(v), np.repeat(v, 2, axis=1)[:, ::2], v[:, :1]):
+        np.testing.assert_allclose(operator.matvec(columns), A @ columns, rtol=1e-12, atol=1e-14)
+
+
+def test_a_spectrum_needs_no_modes(rng):
+    A = oracles.random_spd(rng, 6, 10.0)
+    operator = tl.Dense(A)
+    np.testing.assert_allclose(operator.spectrum, np.linalg.eigvalsh(A), rtol=1e-12)
+    assert "_decomposition" not in vars(operator)
+    with pytest.raises(tl.NotPositiveDefinite, match="smallest eigenvalue is -1"):
+        _ = tl.Dense(np.diag([1.0, -1.0])).spectrum

@@ -68,6 +68,8 @@ def test_names_of_the_precision(dtype, rng):
         ({"dtype": "single-ish"}, "dtype must be float64 or float32, got 'single-ish'"),
         ({"read_spacing": None}, "dtype=float32 is for overdamped paths"),
         ({"dynamics": "underdamped"}, "dtype=float32 is for overdamped paths"),
+        ({"beta": 1e40}, "dtype=float32 cannot hold products of reads of variance 1e-40; rescale A or beta"),
+        ({"beta": 1e-40, "simulator": "path", "read_spacing": None}, "of variance 1e[+]40"),
         ({"read_spacing": 1e-5}, "lambda_min times the spacing of the reads is 1e-05, and must be at least 3e-05"),
     ],
 )
