@@ -35,12 +35,13 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# FULL=1 adds what takes long; with '.[peers]' installed there are rows of thermox
+# FULL=1 adds what takes long; with '.[peers]' installed there are rows of thermox; a run of a few cells
+# (ARGS="-k solve") replaces their rows in the README and leaves the others
 bench: $(VENV)/.test
 	mkdir -p .benchmarks
 	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-only --benchmark-group-by=group \
 		--benchmark-columns=min,median,iqr,rounds --benchmark-sort=mean \
-		--benchmark-json=.benchmarks/latest.json $(ARGS)
+		--benchmark-json=.benchmarks/$$(date +%Y%m%dT%H%M%S).json $(ARGS)
 	$(BIN)/python -m tests.benchmarks.report
 
 # $(VENV)/.repro and $(VENV)/.test: the environment with that extra of setup.cfg installed

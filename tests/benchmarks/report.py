@@ -14,6 +14,7 @@ import numpy as np
 from tests.benchmarks.bars import PARTS, Bar, Case
 
 ROOT = Path(__file__).parents[2]
+KEPT = ROOT / ".benchmarks"  # a file for each run: one of a few cells leaves the other rows as they were
 EXPONENTS = ROOT / "figures" / "gallery" / "scaling_exponents.csv"
 UNITS = ((" s", 1.0), (" ms", 1e-3), (" us", 1e-6))
 BEGIN, END = "<!-- benchmarks: written by `make bench` -->", "<!-- end of benchmarks -->"
@@ -191,9 +192,12 @@ def everything(groups, facts) -> str:
 def main(argv=None) -> int:
     """Write both."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.report", description=__doc__)
-    parser.add_argument("json", nargs="*", type=Path, default=[ROOT / ".benchmarks" / "latest.json"], help="later win")
+    parser.add_argument("json", nargs="*", type=Path, help="runs, later ones win; default: all that are kept")
     options = parser.parse_args(argv)
-    groups, facts = read(*options.json)
+    runs = options.json or sorted(KEPT.glob("*.json"))
+    if not runs:
+        parser.error(f"{KEPT} holds no run; make one with `make bench`")
+    groups, facts = read(*runs)
     parts = [summary(groups, facts)]
     if EXPONENTS.exists():
         parts.append(
@@ -204,7 +208,7 @@ def main(argv=None) -> int:
     before, rest = readme.read_text().split(BEGIN)
     readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
     (ROOT / "docs" / "benchmarks.md").write_text(everything(groups, facts))
-    print("README.md and docs/benchmarks.md show the last benchmarks")
+    print(f"README.md and docs/benchmarks.md show {', '.join(run.name for run in runs)}")
     return 0
 
 

@@ -139,3 +139,28 @@ def test_every_bar_names_contenders_that_are_run():
                 if case.group in only_full or ("all threads" in case.group and "d 2000" in case.group):
                     continue
                 assert {case.ours, *case.others} <= known[case.group], case
+
+
+def test_a_later_run_of_a_few_cells_leaves_the_rest(tmp_path, monkeypatch, capsys):
+    """All runs that are kept go into the README, the later ones over the earlier."""
+    runs, page = tmp_path / ".benchmarks", tmp_path / "README.md"
+    for folder in (runs, tmp_path / "docs"):
+        folder.mkdir()
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "KEPT", runs)
+    monkeypatch.setattr(report, "EXPONENTS", tmp_path / "none.csv")
+    with pytest.raises(SystemExit):
+        report.main([])
+    assert "make bench" in capsys.readouterr().err
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    group = "solve, d 1000, 10000 reads"
+    for name, seconds in (("1", {"limit: eigh": [1.0], "ours: law": [3.0]}), ("2", {"ours: law": [1.0]})):
+        entries = [entry(group, contender, rounds) for contender, rounds in seconds.items()]
+        held = {"benchmarks": entries, "machine_info": {"cpu": {}}, "datetime": "2026-01-02T03"}
+        (runs / f"{name}.json").write_text(json.dumps(held))
+    assert report.main([]) == 0
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "over `eigh` alone | 1 (1 to 1) | <= 1.15 | yes" in text
