@@ -14,9 +14,9 @@ from . import _check
 FEW = 100_000  # normals that are drawn before a second thread is awake: a millisecond
 
 
-def threads(workers: int | None) -> int:
-    """How many threads `workers` stands for."""
-    return _check.workers(workers) or os.cpu_count() or 1
+def threads(workers: int | None, among: int = 1) -> int:
+    """How many threads `workers` stands for; for each of so many tasks, if they are shared out `among` them."""
+    return max(1, (_check.workers(workers) or os.cpu_count() or 1) // among)
 
 
 def parts(n: int, most: int) -> list[slice]:

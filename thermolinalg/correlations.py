@@ -5,6 +5,7 @@
 Everything is at beta = 1, with time in units of the read spacing, unless a name says otherwise.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -68,9 +69,13 @@ class Correlator:
     @property
     def step(self) -> tuple[np.ndarray, np.ndarray]:
         """Transition of the process over one spacing."""
-        if "step" not in self.held:
-            self.held["step"] = self.process.transition(1.0)
-        return self.held["step"]
+        return self._once("step", lambda: self.process.transition(1.0))
+
+    def _once(self, name: str, work: Callable):
+        """What `work` gives, for this correlator and its copies."""
+        if name not in self.held:
+            self.held[name] = work()
+        return self.held[name]
 
     # What is known beforehand ------------------------------------------------------------------------------------
 
@@ -84,10 +89,12 @@ class Correlator:
         """Covariance of the first read."""
         return self.stationary if np.isinf(self.burn_in) else self.process.covariance(self.burn_in / self.spacing)
 
-    @cached_property
+    @property
     def common(self) -> CommonModes | None:
         """Modes of the drift, if it is symmetric (at lag 1: and the noise shares them) and all is asked for."""
-        return None if self.V is not None else CommonModes.of(self.process, shared_only=self.lag > 0)
+        if self.V is not None:
+            return None
+        return self._once("common", lambda: CommonModes.of(self.process, shared_only=self.lag > 0))
 
     @property
     def read_variance(self) -> float:
@@ -240,7 +247,7 @@ class Correlator:
     def walk(self, rng: np.random.Generator, workers: int | None):
         """The average along paths, its standard error with kind, and how many reads saturated."""
         first, kick = (None, None) if self.in_modes else (psd_factor(self.first), psd_factor(self.step[1]))
-        own = max(1, threads(workers) // self.n_chains)  # threads of each chain
+        own = threads(workers, among=self.n_chains)
         results = run_chains(lambda g, _: self._chain(g, first, kick, own), rng, range(self.n_chains), workers)
         moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
         value = self._calibrated(sum(moments) / self.n_chains)

@@ -209,7 +209,7 @@ def second_moments(operator: Modal, readout, device: Device, full_scale, convert
     zero = np.zeros(operator.rates.size)
     converted = convert and (device.adc_bits is not None or device.read_noise > 0 or device.eps_sys > 0)
     size = operator.shape[0] if converted else zero.size
-    own = max(1, threads(workers) // n_chains)  # threads of each chain
+    own = threads(workers, among=n_chains)
 
     def reads_of(generator):
         for block in _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, READ_ROWS, 2, dtype):

@@ -79,8 +79,11 @@ class OrnsteinUhlenbeck:
         """Eigenvalues (d,) of the drift."""
         if self._known is not None:
             return _own(self._known)
-        held = self.modes[1] if self.modes is not None else None if self.drift_modes is None else self.drift_modes.rates
-        return _own(scipy.linalg.eigvalsh(self.drift) if held is None else np.sort(held))
+        if self.modes is not None:
+            return _own(np.sort(self.modes[1]))
+        if self.drift_modes is not None:
+            return self.drift_modes.rates
+        return _own(scipy.linalg.eigvalsh(self.drift))
 
     @property
     def relaxation_time(self) -> float:
