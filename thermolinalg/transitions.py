@@ -65,11 +65,7 @@ def _plainly_definite(drift: np.ndarray) -> bool:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         least = 4.0 * len(drift) * np.finfo(float).eps * np.linalg.norm(drift)
-        try:
-            np.linalg.cholesky(drift - least * np.eye(len(drift)))
-        except np.linalg.LinAlgError:
-            return False
-    return bool(np.isfinite(least))
+        return bool(np.isfinite(least)) and _has_cholesky(drift - least * np.eye(len(drift)))
 
 
 def number(eigenvalue: complex) -> str:
