@@ -6,7 +6,6 @@ the step: the cost of a likelihood does not grow with the number of reads, and r
 increments keep the digits that the data have.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from . import _check
-from .errors import UnreliableStderr
+from .errors import UnreliableStderr, warn
 from .transitions import NUMBERS_AT_ONCE, number, steady_state, step_laws, transition, transition_adjoint
 
 SAME_STEP = 1e-6  # share of a time step that the rounding of the times may change, and it still counts as equal
@@ -307,7 +306,7 @@ def _generator(M, step):
     return -np.real(scipy.linalg.logm(M)) / step
 
 
-def warn_if_unreliable(drift: np.ndarray, step: float, n: int, stacklevel: int) -> None:
+def warn_if_unreliable(drift: np.ndarray, step: float, n: int) -> None:
     """`UnreliableStderr` where the curvature of the likelihood is no measure of the standard error."""
     rates = scipy.linalg.eigvals(drift)
     relaxations, kept = float(rates.real.min()) * n * step, float(np.exp(-rates.real.max() * step))
@@ -323,7 +322,7 @@ def warn_if_unreliable(drift: np.ndarray, step: float, n: int, stacklevel: int) 
             "and noise may be much larger; use a shorter spacing or more data"
         )
     if why:
-        warnings.warn("; ".join(why), UnreliableStderr, stacklevel=stacklevel + 1)
+        warn("; ".join(why), UnreliableStderr)
 
 
 def parameter_covariance(data: Observations, drift, mean, diffusion) -> np.ndarray:

@@ -1,6 +1,5 @@
 """`logdet` and `det`: the determinant of A from the work of driving the network from a reference to A."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -9,7 +8,7 @@ import numpy as np
 from . import _check, energetics, planning
 from .device import Device, device_of
 from .drives import FEW_PATHS, LARGEST_DISSIPATION, LARGEST_SHIFT, EulerDrive, ModeDrive, planned, trusted_duration
-from .errors import UnreliableWork
+from .errors import UnreliableWork, warn
 from .krylov import Krylov
 from .modal import Modal
 from .operators import Dense, Diagonal, as_operator
@@ -351,12 +350,11 @@ def _warn_if_unreliable(estimator, work, reverse, free, dissipated, drive, given
     if reason:
         duration = trusted_duration(replace(drive, n_steps=None), estimator, work.size)
         remedy = "a slower ramp" if duration is None else f"a duration of {duration:.3g} RC"
-        warnings.warn(
+        warn(
             f"{reason} (dissipated work {dissipated[0]:.3g} / beta or more); the value may be biased and its standard "
             f"error too small: take {remedy}, more paths, or a reference closer to A"
             + ("" if estimator == "bar" else ', or estimator="bar"'),
             UnreliableWork,
-            stacklevel=3,
         )
 
 

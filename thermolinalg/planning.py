@@ -4,8 +4,6 @@ Everything here is knowledge of the simulator, not of an experimenter: with a he
 read-out is used, with bounds only a guaranteed one.
 """
 
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +12,7 @@ import scipy
 
 from . import _check, laws
 from ._chains import parts
-from .errors import NotEquilibrated, QuantizationFloor
+from .errors import NotEquilibrated, QuantizationFloor, warn
 
 BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of the standard error
 NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
@@ -74,20 +72,11 @@ class Transient:
         """`NotEquilibrated` when a given burn-in leaves more than a tenth of the standard error."""
         bias, noise = self.bias(burn_in), self.noise(burn_in)
         if bias > max(BIAS_SHARE * noise, NEGLIGIBLE * self.scale) * (1.0 + 1e-9):
-            warnings.warn(
+            warn(
                 f"burn_in = {burn_in:.4g} RC is too short: what is left of the start biases {what} by {bias:.3g} "
                 f"(standard error {noise:.3g}); burn_in = {self.burn_in():.4g} RC is needed",
                 NotEquilibrated,
-                stacklevel=_levels_to_caller(),
             )
-
-
-def _levels_to_caller() -> int:
-    """Stack levels from the function that asks up to the first frame outside this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__package__", "") == __package__:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:

@@ -353,7 +353,7 @@ class OrnsteinUhlenbeck:
         d, sd = scale.size, np.sqrt(np.diag(own)) * units
         by_diffusion = np.zeros((d, d))
         by_diffusion[lower] = sd[d * d + d :]
-        calibration.warn_if_unreliable(drift, step[0], data.total, stacklevel=2)
+        calibration.warn_if_unreliable(drift, step[0], data.total)
         return calibration.Calibration(
             process=process, drift_stderr=sd[: d * d].reshape(d, d), mean_stderr=sd[d * d : d * d + d],
             diffusion_stderr=by_diffusion + np.tril(by_diffusion, -1).T, covariance=covariance,

@@ -1,6 +1,5 @@
 """`RLCSampler`: LC cells coupled by switched capacitors, the circuit of the stochastic processing unit."""
 
-import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ from . import _check, planning
 from ._chains import run_chains
 from .capacitances import CapacitiveForm, capacitors, maxwell_matrix, programmed_capacitors
 from .device import Device, device_of
+from .errors import warn
 from .linear_run import CHAINS_FOR_SCATTER
 from .processes import OrnsteinUhlenbeck
 from .results import Estimate
@@ -290,10 +290,7 @@ class RLCSampler:
         times = _check.positive(spacing, "read_spacing") * np.arange(_check.count(n_samples, "n_samples"))
         samples, clipped = reads.of(self.process.sample(times, rng=generator)[0], generator)
         if clipped > SATURATED_SHARE * times.size * self.cells:
-            warnings.warn(
-                f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {reads.full_scale:.3g} V",
-                stacklevel=2,
-            )
+            warn(f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {reads.full_scale:.3g} V")
         return samples
 
     def inv(self, *, n_reads, read_spacing, burn_in="auto", form=None, n_chains=1, rng=None, workers=None) -> Estimate:

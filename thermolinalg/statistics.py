@@ -1,11 +1,9 @@
 """Standard errors of averages over correlated reads, for trajectories from any source."""
 
-import warnings
-
 import numpy as np
 
 from . import _check
-from .errors import UnreliableStderr
+from .errors import UnreliableStderr, warn
 from .results import Estimate
 
 WINDOW = 5.0  # Sokal's rule: sum the autocorrelation up to lag WINDOW times the time it adds up to
@@ -229,11 +227,10 @@ def _warn_if_few(size, each, variance):
     still = (each == 0.0) | (variance == 0.0)
     effective = min(size, float(np.min(np.divide(each, variance, out=np.full_like(each, size), where=~still))))
     if effective < FEWEST and not still.all():
-        warnings.warn(
+        warn(
             f"the reads are worth {effective:.3g} independent ones, and some {FEWEST} are needed to tell a standard "
             "error: take it for a lower bound, and record for longer",
             UnreliableStderr,
-            stacklevel=4,
         )
 
 
