@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import thermolinalg as tl
-from thermolinalg.device import IDEAL_WORD
+from thermolinalg.hardware.device import IDEAL_WORD
 
 from .complexity import Network, Step, cholesky_solve, conjugate_gradient, first_order_steps, natural_gradient_steps
 from .device_seconds import Job, complete_parts

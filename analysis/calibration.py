@@ -15,7 +15,7 @@ import scipy.linalg
 import scipy.sparse
 
 import thermolinalg as tl
-from thermolinalg import _check
+from thermolinalg import _validation
 
 SIZE, CONDITION = 6, 10.0  # of random matrices
 DRIFT = np.array([[1.0, 1.5, 0.0], [0.0, 0.8, -1.0], [0.5, 0.0, 1.2]])  # stable, far from normal
@@ -118,7 +118,7 @@ def _average(mode: str, **options) -> Case:
     def draw(rng):
         place = (int(rng.integers(3)),)
         reads = process.sample(times, rng=rng)[0]
-        return _entry(tl.time_average(times, reads, **options), process.center, rng, place)
+        return _entry(tl.stats.time_average(times, reads, **options), process.center, rng, place)
 
     return Case("time_average", mode, draw)
 
@@ -191,7 +191,7 @@ def scores(case: Case, seeds: int, seed: np.random.SeedSequence) -> pd.DataFrame
     >>> scores(fair, 3, np.random.SeedSequence(0)).shape
     (3, 4)
     """
-    seeds, key = _check.count(seeds, "seeds", least=2), zlib.crc32(case.name.encode())
+    seeds, key = _validation.count(seeds, "seeds", least=2), zlib.crc32(case.name.encode())
     rows = []
     for k in range(seeds):
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key, k))
@@ -226,8 +226,8 @@ def summary(z) -> Mapping[str, float]:
     >>> found["mean"], found["within_1"]
     (0.0, 0.5)
     """
-    z = _check.vector(z, "z")
-    n = _check.count(z.size, "number of z-scores", least=2)
+    z = _validation.vector(z, "z")
+    n = _validation.count(z.size, "number of z-scores", least=2)
     mean, sd = float(z.mean()), float(z.std(ddof=1))
     fourth = float(np.mean((z - mean) ** 4))
     found = {"mean": mean, "mean_error": sd / np.sqrt(n), "sd": sd}

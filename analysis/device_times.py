@@ -11,8 +11,11 @@ import pandas as pd
 from scipy.optimize import brentq
 
 import thermolinalg as tl
-from thermolinalg import drives, laws, moments, planning, transitions
-from thermolinalg.dynamics import dynamics_of
+from thermolinalg import laws
+from thermolinalg.measurement import plan as planning
+from thermolinalg.measurement import schedules
+from thermolinalg.measurement.dynamics import dynamics_of
+from thermolinalg.processes import fourth_moments, transitions
 
 BIAS = planning.BIAS_SHARE  # of the error: what may be left of the start
 READS_PER_TIME = 4.0  # of the fastest relaxation time: where a sum over reads stands for an integral
@@ -186,7 +189,7 @@ def lyapunov_times(rates, R, eps: float) -> Planned:
     A, spacing = np.diag(np.asarray(rates, dtype=float)), 1.0 / (READS_PER_TIME * np.max(rates))
     S = transitions.stationary_covariance(A, np.asarray(R, dtype=float))
     goal = eps * float(np.linalg.norm(S, 2))
-    each = moments.moment_variance(spacing * A, S, np.inf).sum()
+    each = fourth_moments.moment_variance(spacing * A, S, np.inf).sum()
     burn_in = float(np.log(np.linalg.norm(S) / (BIAS * goal)) / (2.0 * np.min(rates)))
     return Planned(max(burn_in, 0.0), float(spacing * each / goal**2))
 
@@ -217,7 +220,7 @@ def logdet_times(rates, eps: float, *, protocol: str = "linear") -> Planned:
     """
     rates = np.asarray(rates, dtype=float)
     first = np.full(rates.size, rates.mean())
-    action = drives.ModeDrive(first, rates, None, protocol).action
+    action = schedules.ModeDrive(first, rates, None, protocol).action
     return Planned(float(np.log(1.0 / BIAS) / (2.0 * first[0])), 8.0 * action / eps**2)
 
 
@@ -242,7 +245,7 @@ def exponential_times(A, eps: float, *, spacing: float, error: str = "relative")
     A = np.asarray(A, dtype=float)
     rates = np.linalg.eigvalsh(A)
     goal = eps * (1.0 if error == "absolute" else float(np.linalg.norm(np.exp(-rates))))
-    each = moments.moment_variance(A, np.eye(len(A)), np.inf, 1).sum()
+    each = fourth_moments.moment_variance(A, np.eye(len(A)), np.inf, 1).sum()
     burn_in = np.log(np.linalg.norm(np.exp(-rates)) / (BIAS * goal)) / (2.0 * rates.min())
     return Planned(max(float(burn_in) * spacing, 0.0), float(spacing * each / goal**2))
 

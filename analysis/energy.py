@@ -34,7 +34,7 @@ def energy_time(A, b, *, rtol, scales, device=None) -> pd.DataFrame:
     -------
     DataFrame
         One row for each scale and energy: scale; relax, integrate and total time [s]; energy (its name, of which
-        none may be added to another: see `thermolinalg.Cost`); value, mean, in `unit`.
+        none may be added to another: see `thermolinalg.results.Cost`); value, mean, in `unit`.
 
     Raises
     ------

@@ -25,7 +25,7 @@ import pandas as pd
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _check
+from thermolinalg import _validation
 
 from .rounded_primitives import Effort, Primitive, problem
 
@@ -104,10 +104,10 @@ def predicted_error(task: Primitive, bits: int, strategy: str, *, response: Resp
     >>> 0.49 < predicted_error(task, 9, "nearest") / predicted_error(task, 8, "nearest") < 0.51
     True
     """
-    bits = _check.count(bits, "bits", least=2)
-    _check.choice(strategy, "strategy", STRATEGIES[:3])
+    bits = _validation.count(bits, "bits", least=2)
+    _validation.choice(strategy, "strategy", STRATEGIES[:3])
     response = Response.of(task) if response is None else response
-    step = tl.Quantizer(bits).step(np.abs(task.A).max())
+    step = tl.hardware.Quantizer(bits).step(np.abs(task.A).max())
     remainder = task.A / step - np.floor(task.A / step)
     random = step**2 * remainder * (1.0 - remainder)
     if strategy == "merged":
@@ -149,8 +149,8 @@ def measured_error(task: Primitive, bits: int, strategy: str, *, rng=None) -> di
     >>> measured_error(task, 12, "merged", rng=0)["error"] < measured_error(task, 12, "nearest", rng=0)["error"] / 30
     True
     """
-    _check.choice(strategy, "strategy", STRATEGIES)
-    generator = _check.generator(rng)
+    _validation.choice(strategy, "strategy", STRATEGIES)
+    generator = _validation.generator(rng)
     rounding = "stochastic" if strategy == "stochastic" else "nearest"
     if strategy == "refined" and task.refine is None:
         raise ValueError(f"strategy 'refined' is for solve, got {task.name}")
@@ -161,8 +161,8 @@ def measured_error(task: Primitive, bits: int, strategy: str, *, rng=None) -> di
         elif strategy == "refined":
             value, stderr = _both(task.refine(device, generator))
         else:
-            value, stderr = _held(task, device.program_array(task.A, generator)[0], generator)
-    except (tl.NotPositiveDefinite, tl.NotConverged):
+            value, stderr = _held(task, tl.hardware.program_array(task.A, device, generator)[0], generator)
+    except (tl.errors.NotPositiveDefinite, tl.errors.NotConverged):
         return {"error": np.nan, "noise": np.nan}
     size = np.linalg.norm(task.truth)
     return {"error": float(np.linalg.norm(value - task.truth) / size), "noise": float(np.linalg.norm(stderr) / size)}
@@ -227,7 +227,7 @@ def error_against_bits(
     """
     seed = np.random.SeedSequence(0) if seed is None else seed
     tasks, generators = [], []
-    for k in range(_check.count(repeats, "repeats")):
+    for k in range(_validation.count(repeats, "repeats")):
         generator = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, k)))
         A = tl.problems.with_condition(d, condition_number, generator)
         tasks.append(problem(name, A, effort=effort, rng=generator))

@@ -18,7 +18,7 @@ import pandas as pd
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _check
+from thermolinalg import _validation
 
 from .clusters import add_options, expected_seconds, overhead_seconds, workers
 from .first_order import solve_mean_square
@@ -119,8 +119,8 @@ def replica_errors(ensemble: Ensemble, k: int) -> tuple[float, float, float]:
     rng = np.random.default_rng(np.random.SeedSequence(ensemble.seed, spawn_key=(REPLICA_KEY, k)))
     device = replace(ensemble.device, mismatch_seed=ensemble.device.mismatch_seed + k)
     try:
-        held = device.program(tl.Dense(A), b[:, None], rng)
-    except tl.NotPositiveDefinite:
+        held = tl.hardware.program(tl.Dense(A), device, b[:, None], rng)
+    except tl.errors.NotPositiveDefinite:
         return np.nan, np.nan, np.nan
     programmed = replace(device, matrix_bits=None, dac_bits=None, mismatch=0.0)  # what is done already
     y = tl.solve(held.operator, held.b[:, 0], duration=ensemble.duration, device=programmed, rng=rng).value
@@ -147,7 +147,7 @@ def replicas_per_task(d: int, seconds=1.0) -> int:
     [1024, 512, 4, 1]
     """
     each = 7e-4 + 1.1e-7 * d**2 + 9e-11 * d**3
-    return 2 ** max(0, int(np.log2(_check.positive(seconds, "seconds") / each)))
+    return 2 ** max(0, int(np.log2(_validation.positive(seconds, "seconds") / each)))
 
 
 def ensemble_errors(ensemble: Ensemble, replicas, *, per_task=None) -> np.ndarray:
@@ -182,8 +182,8 @@ def ensemble_errors(ensemble: Ensemble, replicas, *, per_task=None) -> np.ndarra
     ...     ensemble_errors(Ensemble(), 20, per_task=8).shape
     (20, 3)
     """
-    replicas = _check.count(replicas, "replicas")
-    size = replicas_per_task(ensemble.d) if per_task is None else _check.count(per_task, "per_task")
+    replicas = _validation.count(replicas, "replicas")
+    size = replicas_per_task(ensemble.d) if per_task is None else _validation.count(per_task, "per_task")
     blocks = [Block(ensemble, first, min(size, replicas - first)) for first in range(0, replicas, size)]
     return np.concatenate(sweep(block_errors, blocks))
 
@@ -220,7 +220,7 @@ def predicted_rms(ensemble: Ensemble) -> dict[str, float]:
         raise ValueError(f'a prediction needs rounding="nearest", got {device.rounding!r}')
     A, b, x = _exact(ensemble)
     common = replace(device, mismatch=0.0, eps_sys=0.0)
-    held = common.program(tl.Dense(A), b[:, None], np.random.default_rng(0))
+    held = tl.hardware.program(tl.Dense(A), common, b[:, None], np.random.default_rng(0))
     H, c = held.operator.dense(), held.b[:, 0]
     centre = np.linalg.solve(H, c)
     square = np.sum((centre - x) ** 2) + solve_mean_square(H, c, (device.mismatch * H) ** 2)
@@ -264,7 +264,7 @@ def plan(dims, counts, *, replicas=10**6, lengths=(1.0, 10.0), overhead: float |
     >>> plan([3], [1, 8], replicas=10**5, overhead=0.004, repeats=1).shape
     (4, 7)
     """
-    replicas, overhead = _check.count(replicas, "replicas"), overhead_seconds() if overhead is None else overhead
+    replicas, overhead = _validation.count(replicas, "replicas"), overhead_seconds() if overhead is None else overhead
     rows = []
     for d in dims:
         timed = Block(Ensemble(d=d), 0, max(1, replicas_per_task(d) // 64))

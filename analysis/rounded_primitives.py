@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _check
+from thermolinalg import _validation
 
 LEAST_PATHS = 100  # of a share of the effort, for the determinant: fewer say nothing of their own error
 REFINED_TO = 1e-10  # relative error that refinement is asked for
@@ -94,8 +94,8 @@ def problem(name: str, A, *, effort: Effort | None = None, rng=None) -> Primitiv
     >>> problem("inv", [[2.0]]).truth
     array([[0.5]])
     """
-    A, effort, generator = _check.symmetric(A, "A"), effort or Effort(), _check.generator(rng)
-    return KNOWN[_check.choice(name, "name", KNOWN)](A, effort, generator)
+    A, effort, generator = _validation.symmetric(A, "A"), effort or Effort(), _validation.generator(rng)
+    return KNOWN[_validation.choice(name, "name", KNOWN)](A, effort, generator)
 
 
 def _solve(A, effort, rng) -> Primitive:
@@ -131,7 +131,7 @@ def _logdet(A, effort, rng) -> Primitive:
     def run(H, generator, share):
         paths = max(LEAST_PATHS, round(share * effort.n_paths))
         with warnings.catch_warnings():  # of few paths: their error bar is reported beside
-            warnings.simplefilter("ignore", tl.UnreliableWork)
+            warnings.simplefilter("ignore", tl.errors.UnreliableWork)
             return tl.logdet(
                 H, duration=effort.ramp, n_paths=paths, n_steps=effort.ramp_steps, estimator="bar",
                 rng=generator,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import thermolinalg as tl
-from thermolinalg import _check
+from thermolinalg import _validation
 
 from .clusters import add_options, workers
 from .first_order import inverse_mean_square, solve_mean_square
@@ -64,11 +64,11 @@ class Cell:
     effort: Effort = field(default_factory=Effort)
 
     def __post_init__(self):
-        _check.choice(self.primitive, "primitive", PRIMITIVES)
-        _check.choice(self.strategy, "strategy", STRATEGIES[: 4 if self.primitive == "solve" else 3])
+        _validation.choice(self.primitive, "primitive", PRIMITIVES)
+        _validation.choice(self.strategy, "strategy", STRATEGIES[: 4 if self.primitive == "solve" else 3])
         for name, least in (("d", 1), ("bits", 2), ("repeats", 2), ("seed", 0)):
-            _check.count(getattr(self, name), name, least=least)
-        if not _check.positive(self.kappa, "kappa") >= 1.0:
+            _validation.count(getattr(self, name), name, least=least)
+        if not _validation.positive(self.kappa, "kappa") >= 1.0:
             raise ValueError(f"kappa must be at least 1, got {self.kappa}")
 
     def generator(self, repeat: int) -> np.random.Generator:
@@ -115,7 +115,7 @@ def _rms(values: pd.Series) -> float:
 
 def _one_rounding(task, bits: int) -> float:
     """Expected relative error of one matrix rounded to nearest, to first order."""
-    variance = tl.Quantizer(bits).error_variance(np.abs(task.A).max())
+    variance = tl.hardware.Quantizer(bits).error_variance(np.abs(task.A).max())
     square = (
         inverse_mean_square(task.A, variance)
         if task.name == "inv"

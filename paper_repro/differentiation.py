@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thermolinalg import _check
+from thermolinalg import _validation
 from thermolinalg.curvature.cotangents import LIKELIHOODS
 
 from .layers import Block, Field, Layer, check_inputs, check_labels, check_weights, layer_gram
@@ -119,8 +119,8 @@ class Model:
         names = [block.name for block in self.blocks] + list(self.constants)
         if not self.blocks or len(set(names)) < len(names):
             raise ValueError(f"blocks must be one or more, with names of their own, got {names}")
-        self.output_size = _check.count(output_size, "output_size")
-        self.likelihood = _check.choice(likelihood, "likelihood", LIKELIHOODS)
+        self.output_size = _validation.count(output_size, "output_size")
+        self.likelihood = _validation.choice(likelihood, "likelihood", LIKELIHOODS)
         ends = pairwise(np.cumsum([0, *(block.size for block in self.blocks)]).tolist())
         self.layers = tuple(
             Layer(block.name, start, stop, block.shape, block.kronecker)
@@ -134,12 +134,12 @@ class Model:
 
     def init(self, seed) -> np.ndarray:
         """Parameters (N,) to begin with: anything `numpy.random.default_rng` takes, drawn by NumPy alone."""
-        rng = _check.generator(seed)
+        rng = _validation.generator(seed)
         return np.concatenate([block.draw(rng).ravel() for block in self.blocks])
 
     def arrays(self, theta) -> dict[str, np.ndarray]:
         """The parameters by the name of their layer, each in its shape: views of theta."""
-        return self._split(_check.vector(theta, "theta", self.size))
+        return self._split(_validation.vector(theta, "theta", self.size))
 
     # What a caller asks for
 
@@ -187,15 +187,15 @@ class Model:
 
     def jvp(self, theta, inputs, v) -> np.ndarray:
         """J v, (b, p, z)."""
-        return self._call(self._jvp, theta, inputs, _check.vector(v, "v", self.size))
+        return self._call(self._jvp, theta, inputs, _validation.vector(v, "v", self.size))
 
     def vjp(self, theta, inputs, u) -> np.ndarray:
         """J^T u, (N,), for u (b, p, z)."""
-        return self._call(self._vjp, theta, inputs, _check.real_array(u, "u"))
+        return self._call(self._vjp, theta, inputs, _validation.real_array(u, "u"))
 
     def ggn_product(self, theta, inputs, v, *, mask=None) -> np.ndarray:
         """J^T H J v / (b p), H the Hessian of the loss in the outputs: a jvp and a vjp (arXiv:2405.13817, Eq. 9)."""
-        v, weights = _check.vector(v, "v", self.size), None if mask is None else check_weights(mask)
+        v, weights = _validation.vector(v, "v", self.size), None if mask is None else check_weights(mask)
         return self._call(self._ggn_product, theta, inputs, v, weights)
 
     def kronecker_inputs(self, theta, inputs, cotangents) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -227,7 +227,7 @@ class Model:
     # The door: NumPy arrays are checked, the function is compiled once, what comes out is finite
 
     def _call(self, function, theta, inputs, *rest):
-        theta = _check.vector(theta, "theta", self.size)
+        theta = _validation.vector(theta, "theta", self.size)
         inputs = check_inputs(inputs, self.inputs)
         if function.__name__ not in self._compiled:
             self._compiled[function.__name__] = jax.jit(function)
@@ -253,7 +253,7 @@ class Model:
         return f, *targets
 
     def _cotangents(self, cotangents) -> np.ndarray:
-        c = _check.real_array(cotangents, "cotangents")
+        c = _validation.real_array(cotangents, "cotangents")
         if c.ndim != 4 or c.size == 0 or c.shape[3] != self.output_size:
             raise ValueError(f"cotangents must have shape (b, k, p, {self.output_size}), got {c.shape}")
         return c

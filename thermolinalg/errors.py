@@ -1,11 +1,6 @@
 """Exceptions and warnings that callers may want to catch by name."""
 
-import sys
-import warnings
-
 import numpy as np
-
-PACKAGE = __name__.partition(".")[0]
 
 
 class NotPositiveDefinite(np.linalg.LinAlgError, ValueError):
@@ -38,11 +33,3 @@ class UnreliableWork(UserWarning):
 
 class UnreliableStderr(UserWarning):
     """The data are too few for their own standard error: it is an underestimate, by how much they cannot tell."""
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line outside the library that led here, through however many of its modules."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from . import _check
+from . import _validation
 
 
 def wishart(d, degrees=None, rng=None) -> np.ndarray:
@@ -35,9 +35,9 @@ def wishart(d, degrees=None, rng=None) -> np.ndarray:
     >>> tl.problems.wishart(3, rng=0).shape
     (3, 3)
     """
-    d = _check.count(d, "d")
-    degrees = 2 * d if degrees is None else _check.count(degrees, "degrees", least=d)
-    G = _check.generator(rng).standard_normal((d, degrees))
+    d = _validation.count(d, "d")
+    degrees = 2 * d if degrees is None else _validation.count(degrees, "degrees", least=d)
+    G = _validation.generator(rng).standard_normal((d, degrees))
     return G @ G.T / degrees
 
 
@@ -67,11 +67,11 @@ def with_spectrum(eigenvalues, rng=None) -> np.ndarray:
     >>> np.linalg.eigvalsh(A).round(12)
     array([1., 2., 5.])
     """
-    eigenvalues = _check.vector(eigenvalues, "eigenvalues")
+    eigenvalues = _validation.vector(eigenvalues, "eigenvalues")
     if eigenvalues.min() <= 0:
         raise ValueError(f"eigenvalues must be positive, got {eigenvalues.min()}")
     d = eigenvalues.size
-    Q, R = np.linalg.qr(_check.generator(rng).standard_normal((d, d)))
+    Q, R = np.linalg.qr(_validation.generator(rng).standard_normal((d, d)))
     Q *= np.sign(np.diag(R))  # makes the law of Q uniform
     A = (Q * eigenvalues) @ Q.T
     return (A + A.T) / 2.0
@@ -104,7 +104,7 @@ def with_condition(d, kappa, rng=None) -> np.ndarray:
     >>> float(np.linalg.cond(tl.problems.with_condition(5, 100.0, rng=0)).round(6))
     100.0
     """
-    d, kappa = _check.count(d, "d"), _check.positive(kappa, "kappa")
+    d, kappa = _validation.count(d, "d"), _validation.positive(kappa, "kappa")
     if kappa < 1:
         raise ValueError(f"kappa must be at least 1, got {kappa}")
     return with_spectrum(np.geomspace(1.0 / kappa, 1.0, d), rng)
@@ -178,7 +178,7 @@ def laplacian_eigenvalues(*grid) -> np.ndarray:
 def _grid(grid) -> list[int]:
     if not 1 <= len(grid) <= 3:
         raise ValueError(f"a Laplacian has 1 to 3 axes, got {len(grid)}")
-    return [_check.count(n, "points along an axis") for n in grid]
+    return [_validation.count(n, "points along an axis") for n in grid]
 
 
 def mikota(d) -> np.ndarray:
@@ -213,7 +213,7 @@ def mikota(d) -> np.ndarray:
            [-2.,  3., -1.],
            [ 0., -1.,  1.]])
     """
-    d = _check.count(d, "d")
+    d = _validation.count(d, "d")
     springs = d + 1.0 - np.arange(1, d + 1)
     after = np.append(springs[1:], 0.0)
     return np.diag(springs + after) - np.diag(springs[1:], 1) - np.diag(springs[1:], -1)
@@ -246,7 +246,7 @@ def toeplitz(d, rho=0.9) -> np.ndarray:
            [0.5 , 1.  , 0.5 ],
            [0.25, 0.5 , 1.  ]])
     """
-    d, rho = _check.count(d, "d"), _check.positive(rho, "rho")
+    d, rho = _validation.count(d, "d"), _validation.positive(rho, "rho")
     if rho >= 1:
         raise ValueError(f"rho must lie between 0 and 1, got {rho}")
     return scipy.linalg.toeplitz(rho ** np.arange(d))

@@ -247,3 +247,109 @@ def _seconds(value: float) -> str:
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
     return "0 s" if value == 0 else f"{value / 1e-9:.3g} ns"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExponentialEstimate(Estimate):
+    """An `Estimate` that says which multiple of the identity was added to the drift.
+
+    Attributes
+    ----------
+    alpha : float
+        The shift; the device shows ``e^-alpha`` times the answer.
+    """
+
+    alpha: float
+
+    def __str__(self) -> str:
+        return f"{Estimate.__str__(self)}\n  drift shifted by alpha = {self.alpha:.4g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WorkEstimate:
+    """A determinant from work, with its error bar, the protocol that gave it, and what that cost.
+
+    Work and dissipation are in units of 1/beta, in which they do not depend on beta.
+
+    Attributes
+    ----------
+    value, stderr : float
+        ln det A or det A, and its standard error.
+    reference : float
+        ln det of the matrix that the ramp starts from.
+    dissipated_work, dissipated_stderr : float
+        Mean work of the forward ramp less the free energy difference, and its standard error. As seen by the
+        estimator: where it warns, the true dissipation is larger.
+    slow_limit : float
+        Dissipation of this protocol as it would be for duration -> infinity, where it falls as 1/duration.
+    bound : float
+        The least dissipation of any protocol of this duration, in the same limit.
+    effective_paths : float
+        ``(sum e^{-w})^2 / sum e^{-2 w}``: how many of the `n_paths` carry the Jarzynski average.
+    n_paths, n_steps : int
+        Paths (each way, for "bar"); steps of the piecewise constant ramp.
+    duration, burn_in : float
+        Time of the ramp; time allowed for equilibrium before it [RC].
+    protocol, estimator, stepping : str
+    work, reverse_work : ndarray
+        Work of each path, as read; reverse_work is None where no reverse paths were run.
+    device : Device
+    cost : Cost
+    clipped : dict
+        Numbers that saturated a converter: keys "matrix", "dac", "adc".
+    """
+
+    value: float
+    stderr: float
+    reference: float
+    dissipated_work: float
+    dissipated_stderr: float
+    slow_limit_source: float | Callable[[], float] = field(repr=False)
+    bound_source: float | Callable[[], float] = field(repr=False)
+    effective_paths: float
+    n_paths: int
+    n_steps: int
+    duration: float
+    burn_in: float
+    protocol: str
+    estimator: str
+    stepping: str
+    work: np.ndarray = field(repr=False)
+    reverse_work: np.ndarray | None = field(repr=False)
+    device: Any
+    cost: Cost
+    clipped: dict
+
+    @property
+    def slow_limit(self) -> float:
+        """Dissipation of this protocol in the limit of slow ramps, worked out when first asked for."""
+        if callable(self.slow_limit_source):
+            object.__setattr__(self, "slow_limit_source", self.slow_limit_source())
+        return self.slow_limit_source  # type: ignore[return-value]
+
+    @property
+    def bound(self) -> float:
+        """Least dissipation of any protocol in the limit of slow ramps, worked out when first asked for."""
+        if callable(self.bound_source):
+            object.__setattr__(self, "bound_source", self.bound_source())
+        return self.bound_source  # type: ignore[return-value]
+
+    def __str__(self) -> str:
+        label = ", a bound: it uses the spectrum" if self.protocol == "optimal" else ""
+        biases = ("matrix_bits", "adc_bits", "mismatch", "read_noise", "eps_sys")
+        unaware = [name for name in biases if getattr(self.device, name)]
+        return "\n".join(
+            [
+                f"WorkEstimate: {self.value:.6g} +- {self.stderr:.2g} ({self.estimator})",
+                f"  {self.n_paths} paths of {self.duration:.4g} RC, {self.protocol} ramp{label}; {self.n_steps} "
+                f"{self.stepping} steps",
+                f"  dissipated {self.dissipated_work:.3g} +- {self.dissipated_stderr:.1g} / beta (slow limit "
+                f"{self.slow_limit:.3g}, least {self.bound:.3g}); {self.effective_paths:.0f} effective paths",
+                f"  device: {self.cost}",
+                *(
+                    [f"  the standard error does not cover what {', '.join(unaware)} of the device do"]
+                    if unaware
+                    else []
+                ),
+            ]
+        )

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 import thermolinalg as tl
-from thermolinalg import energetics
+from thermolinalg.measurement import free_energy
 
 from .repeats import relative_error, spread
 
 ESTIMATORS = {
-    "jarzynski": lambda forward, reverse: energetics.jarzynski(forward),
-    "gaussian": lambda forward, reverse: energetics.gaussian(forward),
-    "bar": energetics.bar,
+    "jarzynski": lambda forward, reverse: free_energy.jarzynski(forward),
+    "gaussian": lambda forward, reverse: free_energy.gaussian(forward),
+    "bar": free_energy.bar,
 }
 
 
@@ -74,7 +74,7 @@ def lyapunov_error(rates, S, duration) -> float:
 def _det_rows(section, operator, numbers, duration, repeats, rng) -> list[dict]:
     """Rows of each number of paths and estimator; all cut the same forward and reverse paths into `repeats` parts."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tl.UnreliableWork)  # where it warns is what is being looked at
+        warnings.simplefilter("ignore", tl.errors.UnreliableWork)  # where it warns is what is being looked at
         run = tl.logdet(operator, duration=duration, n_paths=repeats * max(numbers), estimator="bar", rng=rng)
     truth = float(np.sum(np.log(operator.eigenvalues))) - run.reference
     rows = []

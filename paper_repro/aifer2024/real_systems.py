@@ -60,8 +60,8 @@ def fewest_bits(operator, b, rtol, word_lengths) -> tuple[int, str]:
     for bits in word_lengths:
         try:
             tl.solve(operator, b, rtol=rtol, device=_with_bits(bits), rng=0)
-        except (tl.QuantizationFloor, tl.NotPositiveDefinite) as error:
+        except (tl.errors.QuantizationFloor, tl.errors.NotPositiveDefinite) as error:
             refusal = refusal or type(error).__name__
         else:
             return bits, refusal
-    raise tl.QuantizationFloor(f"rtol = {rtol} cannot be reached with {word_lengths} bits ({refusal})")
+    raise tl.errors.QuantizationFloor(f"rtol = {rtol} cannot be reached with {word_lengths} bits ({refusal})")

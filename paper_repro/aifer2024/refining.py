@@ -130,7 +130,7 @@ def _bits_rows(matrices, settings, rng) -> list[dict]:
             try:
                 row |= _contractions([contraction(A, device, settings.duration, settings.rounds, rng)
                                       for _ in range(settings.repeats)])  # fmt: skip
-            except tl.NotPositiveDefinite:
+            except tl.errors.NotPositiveDefinite:
                 row |= {"contraction": np.nan, "low": np.nan, "high": np.nan}
             rows.append(row)
     return rows
@@ -143,7 +143,7 @@ def _contractions(values) -> dict:
 
 def rounding_radius(A, device) -> float:
     """Spectral radius of (A_q - A) A_q^-1; nan where the rounded matrix A_q is not positive definite."""
-    held = device.program_array(A)[0]
+    held = tl.hardware.program_array(A, device)[0]
     try:
         ratios = scipy.linalg.eigh(A, held, eigvals_only=True)
     except np.linalg.LinAlgError:

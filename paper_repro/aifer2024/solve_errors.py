@@ -34,7 +34,7 @@ def _solve_error_of_size(d, settings, seed) -> pd.DataFrame:
     operator = tl.Dense(A)
     rows = _digital_rows(A, bs[0], truths[0], settings)
     rows += _device_rows(operator, bs, truths, generators, settings.durations)
-    rows += _floor_rows(DEVICE.program(operator, None, generators[0]).operator, bs, truths)
+    rows += _floor_rows(tl.hardware.program(operator, DEVICE, rng=generators[0]).operator, bs, truths)
     table = pd.concat([pd.DataFrame(rows), _lead(pd.DataFrame(rows))], ignore_index=True)
     table.insert(0, "d", d)
     return table

@@ -39,5 +39,5 @@ def _errors(A, bits, mismatch, settings, rng) -> tuple[float, float]:
 
 def _read(A, device, n_reads, rng) -> np.ndarray:
     """Inverse as read from one programming of the board."""
-    board = tl.RLCSampler.spu(A, device=device, rng=rng)
+    board = tl.circuits.RLCSampler.spu(A, device=device, rng=rng)
     return board.inv(n_reads=n_reads, read_spacing=FORGETTING * board.relaxation_time, rng=rng).value

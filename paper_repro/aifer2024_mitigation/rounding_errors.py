@@ -120,6 +120,6 @@ def _noisy_error(case, device, method, settings, rng) -> float:
             if method == "single"
             else tl.mitigate(tl.inv, case.A, members=settings.members, **protocol)
         )
-    except tl.NotPositiveDefinite:
+    except tl.errors.NotPositiveDefinite:
         return np.nan
     return float(np.linalg.norm(run.value - case.B) / np.linalg.norm(case.B))

@@ -58,7 +58,7 @@ def solve_times(rates, rtol: float, beta: float, rms: float) -> tuple[float, flo
 def solve_error(rates, times: tuple[float, float], beta: float, columns: np.ndarray, rng) -> float:
     """Relative error of the device's solutions for some columns (n, k) after a burn-in and an averaging time."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tl.NotEquilibrated)  # stopped as early as the error allows
+        warnings.simplefilter("ignore", tl.errors.NotEquilibrated)  # stopped as early as the error allows
         found = tl.solve(tl.Diagonal(rates), columns, duration=times[1], burn_in=times[0], beta=beta, rng=rng)
     exact = columns / rates[:, None]
     return float(np.linalg.norm(found.value - exact) / np.linalg.norm(exact))

@@ -66,7 +66,7 @@ class DampedLayer:
     def error(self, method: str, time: float, share: float, beta: float, rng) -> float:
         """Relative error of one update in so much device time [RC], of which a share of each run is burn-in."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", tl.NotEquilibrated)  # too short a burn-in is what is being looked at
+            warnings.simplefilter("ignore", tl.errors.NotEquilibrated)  # too short a burn-in is what is being looked at
             update = (self._solved if method == "solve" else self._inverted)(time, share, beta, rng)
         return self.distance(update)
 
@@ -95,15 +95,15 @@ def bits_rows(block, gradient, damping: float) -> list[dict]:
     layer = DampedLayer(block, gradient, damping)
 
     def update(device):
-        held = [device.program_array(factor)[0] for factor in layer.factors]
+        held = [tl.hardware.program_array(factor, device)[0] for factor in layer.factors]
         return np.linalg.solve(held[1], np.linalg.solve(held[0], layer.gradient).T).T
 
     def definite(factor):
-        return lambda device: np.linalg.eigvalsh(device.program_array(factor)[0])[0] > 0.0
+        return lambda device: np.linalg.eigvalsh(tl.hardware.program_array(factor, device)[0])[0] > 0.0
 
     coarse = tl.Device(matrix_bits=2)
-    within = coarse.fewest_bits(
-        lambda device: all(definite(f)(device) for f in layer.factors) and layer.distance(update(device)) < 0.1
+    within = tl.hardware.fewest_bits(
+        coarse, lambda device: all(definite(f)(device) for f in layer.factors) and layer.distance(update(device)) < 0.1
     )
     rows = []
     for name, factor in zip("AG", layer.factors, strict=True):
@@ -111,7 +111,8 @@ def bits_rows(block, gradient, damping: float) -> list[dict]:
         rows.append(
             {
                 "section": "bits", "factor": name, "damping": damping, "kappa": np.linalg.cond(factor),
-                "bits": coarse.fewest_bits(definite(factor)), "formula": np.log2(2.0 * np.sqrt(d / 3.0) / lowest),
+                "bits": tl.hardware.fewest_bits(coarse, definite(factor)),
+                "formula": np.log2(2.0 * np.sqrt(d / 3.0) / lowest),
                 "bits_10": within if name == "A" else np.nan,
             }
         )  # fmt: skip

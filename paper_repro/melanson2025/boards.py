@@ -11,7 +11,7 @@ FORGETTING = 5.0  # relaxation times between reads that are taken to be independ
 def random_matrix(rng) -> np.ndarray:
     """A Maxwell matrix (8, 8) of random capacitors, in units of the reference."""
     coupling = np.triu(rng.uniform(0.0, 0.3, (CELLS, CELLS)), 1)
-    return tl.maxwell_matrix(rng.uniform(0.5, 1.5, CELLS), coupling + coupling.T)
+    return tl.circuits.maxwell_matrix(rng.uniform(0.5, 1.5, CELLS), coupling + coupling.T)
 
 
 def second_moments(samples: np.ndarray, counts) -> list[np.ndarray]:

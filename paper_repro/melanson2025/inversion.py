@@ -63,12 +63,12 @@ def _board_errors(A, mismatch, counts, rng) -> np.ndarray:
     return np.array([errors, np.hypot(noise, floor), np.full(len(counts), floor)])
 
 
-def _made(A, mismatch, rng) -> tl.RLCSampler:
+def _made(A, mismatch, rng) -> tl.circuits.RLCSampler:
     """A board with capacitors that are off; one with a negative capacitor is made again."""
     while True:
         device = tl.Device(mismatch=mismatch, mismatch_seed=int(rng.integers(2**31)))
         try:
-            return tl.RLCSampler.spu(A, device=device)
+            return tl.circuits.RLCSampler.spu(A, device=device)
         except ValueError:
             continue
 
@@ -81,7 +81,7 @@ def _scaling_rows(settings, rng) -> list[dict]:
                 for d in settings.measured}  # fmt: skip
     largest = max(measured)
     speed = operations(largest, settings.model.samples) / measured[largest]
-    relaxation = tl.RLCSampler.spu(random_matrix(rng)).relaxation_time
+    relaxation = tl.circuits.RLCSampler.spu(random_matrix(rng)).relaxation_time
     rows = [{"series": "CPU, measured", "d": d, "seconds": seconds} for d, seconds in measured.items()]
     for d in settings.modelled:
         work = operations(d, settings.model.samples)

@@ -28,7 +28,7 @@ def spu_sampling(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 def _sample_rows(matrices, spacing, counts, rng) -> list[dict]:
     errors, theory, gaps = [], [], []
     for A in matrices:
-        board, truth = tl.RLCSampler.spu(A), np.linalg.inv(A)
+        board, truth = tl.circuits.RLCSampler.spu(A), np.linalg.inv(A)
         gaps.append(spacing or FORGETTING * board.relaxation_time)
         samples = board.gaussian_samples(max(counts), read_spacing=gaps[-1], rng=rng)
         size = np.linalg.norm(truth)
@@ -46,7 +46,7 @@ def _sample_rows(matrices, spacing, counts, rng) -> list[dict]:
 
 
 def _entry_rows(A, rng) -> list[dict]:
-    board = tl.RLCSampler.spu(A)
+    board = tl.circuits.RLCSampler.spu(A)
     times = FORGETTING * board.relaxation_time * np.arange(PUBLISHED_READS)
     voltage = board.sample(times, rng=rng)[1][0]
     measured = voltage.T @ voltage / PUBLISHED_READS

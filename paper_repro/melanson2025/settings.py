@@ -9,7 +9,7 @@ From third parties
     scale of about 1 us. Converters of 12 MHz: not confirmed.
 
 Left open there, and chosen here
-    Component values: those of `thermolinalg.RLCSampler.spu` (1 kohm, 1 nF, 100 uH; quality factor 3.2).
+    Component values: those of `thermolinalg.circuits.RLCSampler.spu` (1 kohm, 1 nF, 100 uH; quality factor 3.2).
     Matrices: capacitors to ground uniform from 0.5 to 1.5, between cells from 0 to 0.3, in units of 1 nF.
     Imprecision: every capacitor off by a fixed relative error, normal, of the standard deviation given.
     Model of a large device: `Model` below. Its relaxation does not grow with d, which asks for matrices that are scaled

@@ -59,7 +59,7 @@ def _paths(A, duration: float, n_paths: int, rng) -> dict:
     d = len(A)
     n_steps = max(FINEST, int(np.ceil(4.0 * duration)))
     with warnings.catch_warnings():  # the determinant from so fast a ramp would be poor; the mean work is not
-        warnings.simplefilter("ignore", tl.UnreliableWork)
+        warnings.simplefilter("ignore", tl.errors.UnreliableWork)
         run = tl.logdet(A, duration=duration, n_paths=n_paths, n_steps=n_steps, rng=rng, workers=1)
     free = 0.5 * (np.linalg.slogdet(A)[1] - d * np.log(np.trace(A) / d))
     return {

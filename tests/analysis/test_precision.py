@@ -56,7 +56,7 @@ def test_response_by_closed_forms(rng, name):
 
 def test_merged_prediction_of_the_inverse_is_the_librarys_bias(rng):
     A = matrix(rng)
-    step = tl.Quantizer(8).step(np.abs(A).max())
+    step = tl.hardware.Quantizer(8).step(np.abs(A).max())
     bias = tl.expected_bias(A, np.linalg.inv(A), step)
     expected = np.linalg.norm(bias) / np.linalg.norm(np.linalg.inv(A))
     assert predicted_error(problem("inv", A), 8, "merged") == pytest.approx(expected, rel=1e-3)
@@ -130,7 +130,7 @@ def test_refinement_needs_few_bits_and_says_where_they_are_too_few():
 def test_a_determinant_shows_rounding_above_its_noise(rng):
     task = problem("logdet", tl.problems.toeplitz(4, 0.6))
     coarse = measured_error(task, 4, "nearest", rng=rng)
-    held = tl.Device(matrix_bits=4).program_array(task.A)[0]
+    held = tl.hardware.program_array(task.A, tl.Device(matrix_bits=4))[0]
     expected = abs(np.linalg.slogdet(held)[1] / np.linalg.slogdet(task.A)[1] - 1.0)
     assert abs(coarse["error"] - expected) < 5 * coarse["noise"]
     assert expected > 5 * coarse["noise"]

@@ -38,7 +38,7 @@ def baoab(d, chains):
     A, b = tl.problems.wishart(d, rng=d), np.ones(d)
     rng, noise = np.random.default_rng(0), np.random.default_rng(0)
     x, buffer = np.zeros((d, chains)), np.empty((STEPS, d, chains))
-    process = tl.Underdamped(A, b, mass=1.0, friction=1.0)
+    process = tl.processes.Langevin(A, b, mass=1.0, friction=1.0)
     return {
         "limit: products": lambda: [A @ x for _ in range(STEPS)],
         "limit: normals": lambda: noise.standard_normal(out=buffer),

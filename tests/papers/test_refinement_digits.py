@@ -34,7 +34,7 @@ def test_twelve_bits_reach_twelve_digits(kernel):
 def test_ten_bits_stop_and_name_a_word_length_that_does(kernel):
     A, b = kernel
     with pytest.raises(
-        (tl.NotConverged, tl.NotPositiveDefinite), match="refinement converges with matrix_bits="
+        (tl.errors.NotConverged, tl.errors.NotPositiveDefinite), match="refinement converges with matrix_bits="
     ) as error:
         tl.solve(A, b, refine=True, rtol=1e-12, device=tl.Device(matrix_bits=10), rng=0)
     advised = int(str(error.value).rsplit("=", 1)[1])

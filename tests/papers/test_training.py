@@ -118,7 +118,7 @@ def test_a_run_whose_device_refuses_stops_and_says_so(tmp_path):
         trained(settings, progress=False)
 
 
-@pytest.mark.parametrize("error", [tl.NotConverged, tl.QuantizationFloor])
+@pytest.mark.parametrize("error", [tl.errors.NotConverged, tl.errors.QuantizationFloor])
 def test_every_refusal_is_told_with_its_step_and_notes(error, monkeypatch):
     settings, step = run("SGD", steps=5), SGD.step
 

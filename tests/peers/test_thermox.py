@@ -134,7 +134,7 @@ def test_log_prob_agrees(A, D, rng):
     assert process.log_prob(times, xs) == pytest.approx(theirs, rel=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("burnin", [0, 3])
 @pytest.mark.parametrize("A", [SYMMETRIC, WISHART], ids=["2 x 2", "Wishart"])
 def test_solve_has_the_same_law(A, burnin, rng, seed):
@@ -188,7 +188,7 @@ def test_solve_of_a_nonsymmetric_matrix_agrees(rng, seed):
     theirs = over_keys(seed, 200, lambda key: thermox.linalg.solve(*map(jnp.asarray, (THEIR_TEST, b)), key=key, **LOOP))
     assert (np.abs(theirs.mean(axis=0) - exact) < 5 * theirs.std(axis=0) / np.sqrt(200)).all()
     times = np.arange(10_000.0)
-    ours = tl.time_average(times, tl.OrnsteinUhlenbeck(THEIR_TEST, exact, 1.0).sample(times, rng=rng)[0])
+    ours = tl.stats.time_average(times, tl.OrnsteinUhlenbeck(THEIR_TEST, exact, 1.0).sample(times, rng=rng)[0])
     assert (np.abs(ours.value - exact) < 5 * ours.stderr).all()
 
 
@@ -323,7 +323,7 @@ def test_exponential_with_an_indefinite_symmetric_part():
     A = shear(3.0, second=1.0)
     assert np.isnan(thermox.linalg.expnegm(jnp.asarray(A), **LOOP)).all()
     assert np.isnan(thermox.linalg.expm(jnp.asarray(A), **LOOP)).all()
-    with pytest.raises(tl.NotPositiveDefinite, match=r"smallest eigenvalue is -0\.5; use alpha above 0\.5"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"smallest eigenvalue is -0\.5; use alpha above 0\.5"):
         tl.negexpm(A, n_reads=100, alpha=0.0)
     r = tl.negexpm(A, n_reads=10_000, rng=0)
     assert (np.abs(r.value - scipy.linalg.expm(-A)) < 5 * r.stderr).all()
@@ -333,9 +333,9 @@ def test_indefinite_and_singular_input():
     indefinite, b = np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones(2)
     assert np.isnan(thermox.linalg.solve(*map(jnp.asarray, (indefinite, b)), **LOOP)).all()
     assert np.isnan(thermox.linalg.inv(jnp.asarray(indefinite), **LOOP)).all()
-    with pytest.raises(tl.NotPositiveDefinite, match="-1"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="-1"):
         tl.solve(indefinite, b, n_reads=100)
-    with pytest.raises(tl.NotPositiveDefinite, match="-1"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="-1"):
         tl.inv(indefinite, n_reads=100)
     singular = np.diag([1.0, 0.0])  # a noise that reaches one direction only is a fair question
     assert np.isnan(their_covariance(shear(1.5).T, singular, 1.0)).all()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from thermolinalg import problems
-from thermolinalg.determinant import UnreliableWork, logdet
+from thermolinalg.errors import UnreliableWork
+from thermolinalg.primitives.logdet import logdet
 
 
 def spd(rng, d, low, high):

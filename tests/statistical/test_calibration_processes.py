@@ -5,9 +5,9 @@ import pytest
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg.exponential import expm, expm_action, negexpm
-from thermolinalg.lyapunov_equation import lyapunov
-from thermolinalg.processes import OrnsteinUhlenbeck
+from thermolinalg.primitives.expm import expm, expm_action, negexpm
+from thermolinalg.primitives.lyapunov import lyapunov
+from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 SEEDS = range(200)
 A = np.array([[1.0, 1.5, 0.0], [0.0, 0.8, -1.0], [0.5, 0.0, 1.2]])

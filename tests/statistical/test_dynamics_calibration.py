@@ -48,7 +48,7 @@ def test_error_bars_of_the_integrator_are_calibrated(friction, simulator):
     oracles.assert_calibrated(z)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("options", [{"duration": 20.0}, {"n_reads": 9, "read_spacing": 2.0}, {"n_reads": 3}])
 def test_sparse_operators_draw_the_law_of_dense_ones(options):
     """Mean and spread of 200 chains, on the way to equilibrium, from a start of their own."""

@@ -6,10 +6,10 @@ import scipy.integrate
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg.capacitances import capacitive_form, maxwell_matrix
-from thermolinalg.nonlinear import averaging_time, nonlinear_average
-from thermolinalg.rlc import RLCSampler
-from thermolinalg.warm_starts import warm_start
+from thermolinalg.circuits.capacitances import capacitive_form, maxwell_matrix
+from thermolinalg.circuits.nonlinear import averaging_time, nonlinear_average
+from thermolinalg.circuits.rlc import RLCSampler
+from thermolinalg.primitives.warm_start import warm_start
 
 SEEDS = range(200)
 

@@ -11,8 +11,9 @@ import scipy.sparse
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import laws, paths
-from thermolinalg.linear_problem import ModalProblem
+from thermolinalg import laws
+from thermolinalg.measurement import paths
+from thermolinalg.measurement.linear_problem import ModalProblem
 
 KINDS = ("voltage", "independent", "integrator", "reads")
 SAMPLES = 3000
@@ -82,7 +83,7 @@ def test_structured_operators_draw_the_same_law(kind, rng):
         oracles.sampled_moments_agree(np.array([operator.from_modes(m)[:, 0] for m in modes]), mean, covariance)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 def test_krylov_draws_the_same_law(rng):
     A = oracles.random_spd(rng, 8, 20.0)
     b, x0 = rng.standard_normal((2, 8))

@@ -52,7 +52,7 @@ def test_inverse_from_coarse_reads_says_how_wrong_it_is(bits):
 
 
 def test_coarse_reads_of_modes_of_very_different_size_are_refused_a_small_error():
-    with pytest.raises(tl.QuantizationFloor, match="rounding, mismatch and eps_sys alone leave"):
+    with pytest.raises(tl.errors.QuantizationFloor, match="rounding, mismatch and eps_sys alone leave"):
         tl.inv(np.diag([1.0, 100.0]), rtol=0.001, device=tl.Device(adc_bits=3), rng=0)
 
 

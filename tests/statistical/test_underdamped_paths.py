@@ -5,8 +5,9 @@ import pytest
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import paths
-from thermolinalg.underdamped import Underdamped, critical_friction
+from thermolinalg.laws.underdamped import critical_friction
+from thermolinalg.measurement import paths
+from thermolinalg.processes import Langevin
 
 A = np.array([[1.0, 0.3, 0.1], [0.3, 0.6, -0.2], [0.1, -0.2, 0.4]])
 B = np.array([1.0, -0.5, 0.2])
@@ -35,7 +36,7 @@ def assert_moments(samples, mean, covariance):
 
 @pytest.mark.parametrize("friction", FRICTIONS)
 def test_sampled_paths_have_the_moments_of_the_law(friction):
-    device = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0)
+    device = Langevin(A, B, mass=1.3, friction=friction, beta=2.0)
     times, x0 = [0.5, 1.0, 3.7], np.array([1.0, 0.0, -1.0])
     x, p = device.sample(times, x0=x0, n_chains=20_000, rng=51)
     for k, time in enumerate(times):
@@ -44,7 +45,7 @@ def test_sampled_paths_have_the_moments_of_the_law(friction):
 
 @pytest.mark.parametrize("friction", FRICTIONS)
 def test_lagged_covariance_of_sampled_paths(friction):
-    device = Underdamped(A, mass=1.3, friction=friction, beta=2.0)
+    device = Langevin(A, mass=1.3, friction=friction, beta=2.0)
     settled, lag = 40.0 * device.relaxation_time, 1.1
     x, p = device.sample([settled, settled + lag], n_chains=20_000, rng=52)
     early, late = (np.hstack((x[:, k], p[:, k])) for k in (0, 1))
@@ -57,7 +58,7 @@ def test_lagged_covariance_of_sampled_paths(friction):
 @pytest.mark.parametrize("friction", FRICTIONS)
 def test_averages_of_paths_are_calibrated_by_the_law(friction):
     """Mean of reads of 200 paths, a fixed projection, against mean and variance of the read-out."""
-    device = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0)
+    device = Langevin(A, B, mass=1.3, friction=friction, beta=2.0)
     readout = device.reads(2.0, 40, 0.8)
     values, V = np.linalg.eigh(A)
     mean = V @ (readout.response(values) * (V.T @ B))
@@ -70,7 +71,7 @@ def test_averages_of_paths_are_calibrated_by_the_law(friction):
 
 
 def test_dense_reads_approach_the_integrator():
-    device = Underdamped(A, B, mass=1.3, friction=0.15, beta=2.0)
+    device = Langevin(A, B, mass=1.3, friction=0.15, beta=2.0)
     x, _ = device.sample(0.02 + 0.05 * np.arange(400), n_chains=4000, rng=54)
     values, V = np.linalg.eigh(A)
     integral = device.integrator(0.0, 20.0)
@@ -81,7 +82,7 @@ def test_dense_reads_approach_the_integrator():
 
 @pytest.mark.parametrize("friction", FRICTIONS)
 def test_splitting_samples_equilibrium(friction):
-    device = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0)
+    device = Langevin(A, B, mass=1.3, friction=friction, beta=2.0)
     steps = int(20 * device.relaxation_time / 0.5)
     r = device.baoab(dt=0.5, n_steps=1, burn_in_steps=steps, n_chains=8000, rng=55)
     assert_moments(r.x, np.linalg.solve(A, B), np.linalg.inv(A) / 2.0)
@@ -125,7 +126,7 @@ def test_path_of_the_integrator_has_the_moments_of_the_splitting_in_the_limit_of
     rough = [f + (f - c) / 3.0 for c, f in zip(coarse, fine, strict=True)]
     gaps = [np.abs(r - f).max() for r, f in zip(rough, (mean, covariance), strict=True)]  # more than is left
     assert max(gaps) < 1e-5
-    readout = Underdamped(A, B, mass=1.3, friction=friction, beta=2.0).integrator(*protocol)
+    readout = Langevin(A, B, mass=1.3, friction=friction, beta=2.0).integrator(*protocol)
     values, V = np.linalg.eigh(A)
     law = V @ (readout.response(values) * (V.T @ B) + readout.memory(values) * (V.T @ x0))
     spread = V @ np.diag(readout.variance(values)) @ V.T / 2.0

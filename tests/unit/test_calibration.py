@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 
 from thermolinalg.errors import UnreliableStderr
-from thermolinalg.processes import OrnsteinUhlenbeck
+from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 
 def test_fit_is_a_maximum_with_the_curvature_it_reports():

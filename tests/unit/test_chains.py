@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from thermolinalg._chains import Crew, parts, run_chains
+from thermolinalg.numerics.threads import Crew, parts, run_chains
 
 
 def draw(generator, task):

@@ -5,14 +5,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from thermolinalg import _check
+from thermolinalg import _validation
 
 
 def test_real_array_widens():
     for value in ([1, 2], np.array([1, 2], dtype=np.uint8), np.array([1, 2], dtype=np.float16), (True, False)):
-        assert _check.real_array(value, "a").dtype == np.float64
+        assert _validation.real_array(value, "a").dtype == np.float64
     array = np.ones(3)
-    assert _check.real_array(array, "a") is array
+    assert _validation.real_array(array, "a") is array
 
 
 @pytest.mark.parametrize(
@@ -27,32 +27,32 @@ def test_real_array_widens():
 )
 def test_real_array_refuses(value, message):
     with pytest.raises(ValueError, match=message):
-        _check.real_array(value, "a")
+        _validation.real_array(value, "a")
 
 
 def test_vector():
-    assert _check.vector([1, 2], "v", 2).shape == (2,)
+    assert _validation.vector([1, 2], "v", 2).shape == (2,)
     for value, size, message in (
         ([], None, r"v must have shape \(d,\), got \(0,\)"),
         ([[1.0]], None, r"v must have shape \(d,\), got \(1, 1\)"),
         ([1.0], 2, r"v must have shape \(2,\), got \(1,\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            _check.vector(value, "v", size)
+            _validation.vector(value, "v", size)
 
 
 def test_symmetric_allows_rounding_and_no_more():
     A = np.array([[1.0, 0.1 + 0.2], [0.3, 1.0]])
-    assert _check.symmetric(A, "A") is A
+    assert _validation.symmetric(A, "A") is A
     with pytest.raises(ValueError, match=r"max \|A - A.T\| = 1e-10 \(largest entry 1\); pass \(A \+ A.T\) / 2"):
-        _check.symmetric(np.array([[1.0, 1e-10], [0.0, 1.0]]), "A")
-    assert _check.symmetric(np.zeros((2, 2)), "A").sum() == 0.0
+        _validation.symmetric(np.array([[1.0, 1e-10], [0.0, 1.0]]), "A")
+    assert _validation.symmetric(np.zeros((2, 2)), "A").sum() == 0.0
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 513])
 def test_asymmetry_of_any_size(size, rng):
     A = rng.standard_normal((size, size))
-    assert _check._asymmetry(A) == np.abs(A - A.T).max()
+    assert _validation._asymmetry(A) == np.abs(A - A.T).max()
 
 
 @pytest.mark.parametrize("at", [(0, 0), (599, 599), (64, 63), (3, 598), (598, 3), (511, 512)])
@@ -62,36 +62,36 @@ def test_symmetric_finds_what_is_not_finite_wherever_it_is(at, value):
     A[at] = A[at[::-1]] = value
     where = rf"\({min(at)}, {max(at)}\)"
     with pytest.raises(ValueError, match=rf"A must be finite, got {value} at index {where}"):
-        _check.symmetric(A, "A")
+        _validation.symmetric(A, "A")
     A[at[::-1]] = 0.0 if at[0] != at[1] else value
     with pytest.raises(ValueError, match=rf"A must be finite, got {value} at index \({at[0]}, {at[1]}\)"):
-        _check.symmetric(A, "A")
+        _validation.symmetric(A, "A")
 
 
 def test_symmetric_tells_what_is_wrong_first():
     with pytest.raises(ValueError, match=r"A must be finite, got nan at index \(0, 2\)"):
-        _check.symmetric([[1.0, 2.0, np.nan]], "A")
+        _validation.symmetric([[1.0, 2.0, np.nan]], "A")
     with pytest.raises(ValueError, match=r"A must be a square matrix of shape \(d, d\), got \(1, 2\)"):
-        _check.symmetric([[1.0, 2.0]], "A")
+        _validation.symmetric([[1.0, 2.0]], "A")
     with pytest.raises(ValueError, match=r"max \|A - A.T\| = inf \(largest entry 1e\+308\)"):
-        _check.symmetric([[0.0, 1e308], [-1e308, 0.0]], "A")  # the difference overflows, the entries do not
+        _validation.symmetric([[0.0, 1e308], [-1e308, 0.0]], "A")  # the difference overflows, the entries do not
 
 
 def test_symmetric_needs_no_second_matrix():
     A = np.eye(1500)
     tracemalloc.start()
-    _check.symmetric(A, "A")
+    _validation.symmetric(A, "A")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.5 * A.size  # not even a byte an entry
 
 
 def test_positive():
-    assert _check.positive(3, "p") == 3.0
-    assert _check.positive(np.float32(0.5), "p") == 0.5
-    assert _check.positive(np.int64(2), "p") == 2.0
-    assert _check.positive(np.inf, "p", infinite=True) == np.inf
-    assert _check.positive(0, "p", zero=True) == 0.0
+    assert _validation.positive(3, "p") == 3.0
+    assert _validation.positive(np.float32(0.5), "p") == 0.5
+    assert _validation.positive(np.int64(2), "p") == 2.0
+    assert _validation.positive(np.inf, "p", infinite=True) == np.inf
+    assert _validation.positive(0, "p", zero=True) == 0.0
     for value, message in (
         (0, "p must be positive and finite, got 0"),
         (-1.5, "p must be positive and finite, got -1.5"),
@@ -102,17 +102,17 @@ def test_positive():
         ([1.0], r"p must be a number, got \[1.0\]"),
     ):
         with pytest.raises(ValueError, match=message):
-            _check.positive(value, "p")
+            _validation.positive(value, "p")
     with pytest.raises(ValueError, match="p must be non-negative and finite in volts, got -1"):
-        _check.positive(-1, "p", " in volts", zero=True)
+        _validation.positive(-1, "p", " in volts", zero=True)
     with pytest.raises(ValueError, match="p must be positive, got nan"):
-        _check.positive(np.nan, "p", infinite=True)
+        _validation.positive(np.nan, "p", infinite=True)
 
 
 def test_count():
-    assert _check.count(1e4, "n") == 10_000
-    assert type(_check.count(np.int32(3), "n")) is int
-    assert _check.count(0, "n", least=0) == 0
+    assert _validation.count(1e4, "n") == 10_000
+    assert type(_validation.count(np.int32(3), "n")) is int
+    assert _validation.count(0, "n", least=0) == 0
     for value, message in (
         (0, "n must be at least 1, got 0"),
         (2.5, "n must be an integer, got 2.5"),
@@ -123,34 +123,34 @@ def test_count():
         (None, "n must be an integer, got None"),
     ):
         with pytest.raises(ValueError, match=message):
-            _check.count(value, "n")
+            _validation.count(value, "n")
 
 
 def test_choice():
-    assert _check.choice("b", "word", ("a", "b")) == "b"
+    assert _validation.choice("b", "word", ("a", "b")) == "b"
     for value in ("c", 1, None, ["a"]):
         with pytest.raises(ValueError, match="word must be one of 'a', 'b', got"):
-            _check.choice(value, "word", ("a", "b"))
+            _validation.choice(value, "word", ("a", "b"))
 
 
 def test_exactly_one():
-    assert _check.exactly_one(a=None, b=0) == "b"
+    assert _validation.exactly_one(a=None, b=0) == "b"
     with pytest.raises(ValueError, match="give exactly one of a, b; got none"):
-        _check.exactly_one(a=None, b=None)
+        _validation.exactly_one(a=None, b=None)
     with pytest.raises(ValueError, match="got a and b"):
-        _check.exactly_one(a=1, b=2)
+        _validation.exactly_one(a=1, b=2)
 
 
 def test_finite_result():
     array = np.ones(2)
-    assert _check.finite_result(array, "it") is array
+    assert _validation.finite_result(array, "it") is array
     with pytest.raises(FloatingPointError, match=r"it is not finite: .*rescale A and b"):
-        _check.finite_result(np.array([1.0, np.nan]), "it")
+        _validation.finite_result(np.array([1.0, np.nan]), "it")
 
 
 def test_generator():
     generator = np.random.default_rng(0)
-    assert _check.generator(generator) is generator
+    assert _validation.generator(generator) is generator
     for value in ("x", -1, 1.5):
         with pytest.raises(ValueError, match="rng must be None, an int, a SeedSequence or a Generator, got"):
-            _check.generator(value)
+            _validation.generator(value)

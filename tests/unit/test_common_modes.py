@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import thermolinalg as tl
-from thermolinalg.common_modes import CommonModes
-from thermolinalg.moments import moment_variance
+from thermolinalg.measurement.common_modes import CommonModes
+from thermolinalg.processes.fourth_moments import moment_variance
 
 
 @pytest.fixture

@@ -277,7 +277,7 @@ def test_damping_zero_needs_a_definite_curvature(rng):
     np.testing.assert_allclose(full_rank.function(np.reciprocal, v), np.linalg.solve(J.T @ J, v), rtol=1e-9)
     np.testing.assert_allclose(full_rank.diagonal(np.reciprocal), np.diag(np.linalg.inv(J.T @ J)), rtol=1e-9)
     for singular in (dependent_rows(rng)[0], diagonal(rng)[0], dense(rng, 40, 39)[0], kronecker(rng, left=2)[0]):
-        with pytest.raises(tl.NotPositiveDefinite, match="damping=0"):
+        with pytest.raises(tl.errors.NotPositiveDefinite, match="damping=0"):
             singular.damped(0.0)
         assert singular.damped(1e-6).bounds[0] >= 1e-6
 

@@ -9,12 +9,12 @@ import scipy.integrate
 import scipy.linalg
 import scipy.sparse
 
-from thermolinalg import drives
-from thermolinalg.determinant import UnreliableWork, det, logdet
-from thermolinalg.device import Device
-from thermolinalg.errors import NotPositiveDefinite
+from thermolinalg.errors import NotPositiveDefinite, UnreliableWork
+from thermolinalg.hardware.device import Device
+from thermolinalg.measurement import schedules
+from thermolinalg.measurement.ramps import EulerRamp, ModeRamp, reversible_rates
 from thermolinalg.operators import Dense, Diagonal, Kronecker, LowRank
-from thermolinalg.ramps import EulerRamp, ModeRamp, reversible_rates
+from thermolinalg.primitives.logdet import det, logdet
 
 A3 = np.array([[2.0, 0.4, 0.1], [0.4, 1.5, -0.2], [0.1, -0.2, 1.2]])
 OTHER = np.array([[1.0, -0.3, 0.0], [-0.3, 1.4, 0.2], [0.0, 0.2, 1.8]])
@@ -180,7 +180,7 @@ def test_optimal_is_labelled_and_dissipates_less():
 
 
 def test_warns_where_the_average_is_dominated_by_few_paths(monkeypatch):
-    monkeypatch.setattr(drives, "MOST_DRAWS", 10**6)  # no long search for a duration to name
+    monkeypatch.setattr(schedules, "MOST_DRAWS", 10**6)  # no long search for a duration to name
     many = np.diag(np.repeat([0.3, 3.0], 6))
     with pytest.warns(UnreliableWork, match=r"of 300 paths rule the Jarzynski average .*: take a"):
         logdet(many, duration=0.5, n_paths=300, n_steps=5, rng=9)
@@ -222,7 +222,7 @@ def test_the_duration_that_a_warning_names_is_enough(estimator):
 
 
 def test_a_ramp_that_takes_too_long_to_simulate_is_not_planned(monkeypatch):
-    monkeypatch.setattr(drives, "MOST_DRAWS", 10**6)
+    monkeypatch.setattr(schedules, "MOST_DRAWS", 10**6)
     hard = np.diag([1e-3, 1.0])
     with pytest.raises(ValueError, match=r'slow enough to be trusted .* estimator="bar", which bears'):
         logdet(hard)

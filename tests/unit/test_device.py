@@ -13,7 +13,7 @@ from tests import oracles
 
 def held_matrix(device, A, seed=0):
     """What the machine holds when told A."""
-    return device.program(tl.as_operator(A), None, np.random.default_rng(seed)).operator.dense()
+    return tl.hardware.program(tl.as_operator(A), device, rng=np.random.default_rng(seed)).operator.dense()
 
 
 # The order of operations ------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_mismatch_has_the_stated_size():
 def test_sparse_and_diagonal_matrices_are_programmed_entry_by_entry(rng):
     A = scipy.sparse.csr_array(tl.problems.laplacian(6) + scipy.sparse.eye_array(6) * 0.3)
     device = tl.Device(matrix_bits=5, mismatch=0.01)
-    held = device.program(tl.as_operator(A), None, rng).operator
+    held = tl.hardware.program(tl.as_operator(A), device, rng=rng).operator
     assert held.is_sparse
     dense = held.dense()
     np.testing.assert_array_equal(dense, dense.T)
@@ -119,7 +119,7 @@ def test_sparse_and_diagonal_matrices_are_programmed_entry_by_entry(rng):
     rounded = oracles.quantise(A.toarray(), 5, 2.3) * (A.toarray() != 0)
     assert np.abs(dense / np.where(rounded == 0, 1, rounded) - (rounded != 0)).max() < 0.05
     entries = np.array([1.0, 0.42, 0.77])
-    held = tl.Device(matrix_bits=5).program(tl.Diagonal(entries), None, rng).operator
+    held = tl.hardware.program(tl.Diagonal(entries), tl.Device(matrix_bits=5), rng=rng).operator
     assert isinstance(held, tl.Diagonal)
     np.testing.assert_allclose(held.rates, oracles.quantise(entries, 5, 1.0))
 
@@ -153,12 +153,12 @@ def test_the_word_length_that_would_do_does_and_one_bit_less_does_not(kappa, rng
     coarse = 2
     smallest = np.linalg.eigvalsh(oracles.quantise(A, coarse, np.abs(A).max()))[0]
     assert smallest < 1e-12
-    with pytest.raises(tl.NotPositiveDefinite, match="as programmed") as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="as programmed") as caught:
         tl.solve(A, np.ones(12), duration=1.0, device=tl.Device(matrix_bits=coarse))
     bits = int(re.search(r"matrix_bits=(\d+) would do", str(caught.value))[1])
     assert bits > coarse
     tl.solve(A, np.ones(12), duration=1.0, device=tl.Device(matrix_bits=bits), rng=0)
-    with pytest.raises(tl.NotPositiveDefinite):
+    with pytest.raises(tl.errors.NotPositiveDefinite):
         tl.solve(A, np.ones(12), duration=1.0, device=tl.Device(matrix_bits=bits - 1))
     assert caught.value.eigenvalue == pytest.approx(smallest, abs=1e-9)
     own = re.search(r"smallest eigenvalue is (\S+), that of A itself (\S+);", str(caught.value))
@@ -168,7 +168,7 @@ def test_the_word_length_that_would_do_does_and_one_bit_less_does_not(kappa, rng
 
 def test_a_diagonal_that_rounds_to_zero():
     with pytest.raises(
-        tl.NotPositiveDefinite, match=r"smallest eigenvalue is 0, that of A itself 0.01; matrix_bits=\d+"
+        tl.errors.NotPositiveDefinite, match=r"smallest eigenvalue is 0, that of A itself 0.01; matrix_bits=\d+"
     ):
         tl.solve(tl.Diagonal([1.0, 0.01]), np.ones(2), duration=1.0, device=tl.Device(matrix_bits=4))
 
@@ -176,19 +176,19 @@ def test_a_diagonal_that_rounds_to_zero():
 def test_advice_for_a_long_diagonal_needs_no_dense_matrix():
     entries = np.ones(200_000)
     entries[7] = 0.01
-    with pytest.raises(tl.NotPositiveDefinite, match=r"matrix_bits=7 would do"):  # 0.01 > 0.5 / 63, not 0.5 / 31
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"matrix_bits=7 would do"):  # 0.01 > 0.5 / 63, not 0.5 / 31
         tl.solve(tl.Diagonal(entries), np.ones(200_000), duration=1.0, device=tl.Device(matrix_bits=4))
 
 
 def test_a_matrix_that_was_indefinite_before_says_so_itself():
-    with pytest.raises(tl.NotPositiveDefinite, match=r"^A is not positive definite"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"^A is not positive definite"):
         tl.solve(np.diag([1.0, -1.0]), np.ones(2), duration=1.0, device=tl.Device(matrix_bits=8))
 
 
 def test_mismatch_that_makes_it_indefinite_names_itself(rng):
     A = oracles.random_spd(rng, 20, 1e4)
     with pytest.raises(
-        tl.NotPositiveDefinite, match=r"mismatch=0.3.*a smaller mismatch, .* or more damping on A, is needed"
+        tl.errors.NotPositiveDefinite, match=r"mismatch=0.3.*a smaller mismatch, .* or more damping on A, is needed"
     ):
         tl.solve(A, np.ones(20), duration=1.0, device=tl.Device(mismatch=0.3))
 
@@ -197,7 +197,7 @@ def test_advice_about_bits_is_sound_when_mismatch_is_to_blame(rng):
     """Rounded to 12 bits A is definite; the mismatch breaks it. Then 12 bits is no remedy."""
     A = oracles.random_spd(rng, 20, 100.0)
     assert definite(oracles.quantise(A, 12, np.abs(A).max()))
-    with pytest.raises(tl.NotPositiveDefinite) as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite) as caught:
         tl.solve(A, np.ones(20), duration=1.0, device=tl.Device(matrix_bits=12, mismatch=0.3))
     assert "matrix_bits=12 would do" not in str(caught.value)
 
@@ -208,8 +208,8 @@ def test_no_word_length_helps_a_range_that_is_too_small():
     A[0, 1] = A[1, 0] = -1.2
     assert definite(A)
     device = tl.Device(matrix_bits=8, matrix_range=0.5)
-    assert device.fewest_bits(lambda d: definite(d.program_array(A)[0])) is None
-    with pytest.raises(tl.NotPositiveDefinite, match="no word length helps"):
+    assert tl.hardware.fewest_bits(device, lambda d: definite(tl.hardware.program_array(A, d)[0])) is None
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="no word length helps"):
         tl.solve(A, np.ones(3), duration=1.0, device=device)
 
 
@@ -273,7 +273,7 @@ def test_numbers_that_must_be_loaded(rng):
         assert tl.solve(A, b, duration=1.0, device=device, rng=0).cost.load == pytest.approx(numbers + 12)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("time", [0.5, 6.0, 60.0])
 def test_energies_against_the_equations_of_the_moments(time, rng):
     A = oracles.random_spd(rng, 4, 6.0)
@@ -304,7 +304,7 @@ def test_energies_of_columns_reads_and_joules(rng):
     assert cost.energy_unit == "J"
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 def test_energies_of_a_low_rank_problem(rng):
     """More mode coordinates than dimensions: the energies must not count any twice."""
     U, b, x0 = rng.standard_normal((5, 2)), rng.standard_normal(5), rng.standard_normal(5)

@@ -7,10 +7,10 @@ import scipy.linalg
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import transitions
-from thermolinalg.common_modes import CommonModes, lower_factor
-from thermolinalg.drift_modes import KEPT, DriftModes
-from thermolinalg.moments import moment_variance
+from thermolinalg.measurement.common_modes import CommonModes, lower_factor
+from thermolinalg.processes import transitions
+from thermolinalg.processes.fourth_moments import moment_variance
+from thermolinalg.processes.symmetric_drift import KEPT, DriftModes
 
 
 def system(d, rng, rank=None):

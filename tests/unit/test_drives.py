@@ -5,7 +5,8 @@ import pytest
 import scipy.integrate
 import scipy.special
 
-from thermolinalg.drives import (
+from thermolinalg.measurement.ramps import ModeRamp
+from thermolinalg.measurement.schedules import (
     PLANNED_DISSIPATION,
     EulerDrive,
     ModeDrive,
@@ -14,7 +15,6 @@ from thermolinalg.drives import (
     trusted_duration,
 )
 from thermolinalg.operators import Dense, Diagonal
-from thermolinalg.ramps import ModeRamp
 
 
 def mode_weights(rates, step):

@@ -24,7 +24,7 @@ def block_system(A, mass, friction):
 @pytest.mark.parametrize("inertia", [tl.Inertia(mass=2.0, friction=0.7), tl.Inertia(mass=0.3), "underdamped"])
 def test_mean_of_reads_is_that_of_the_block_system(inertia):
     """Noise-free spaced reads, one matrix exponential for each read as the oracle."""
-    with pytest.warns(tl.NotEquilibrated):
+    with pytest.warns(tl.errors.NotEquilibrated):
         r = tl.solve(A, B, n_reads=7, read_spacing=0.9, burn_in=1.3, beta=np.inf, dynamics=inertia, x0=2 * B, rng=0)
     inertia = tl.Inertia() if inertia == "underdamped" else inertia
     friction = 2 * np.sqrt(inertia.mass / 30.0) if inertia.friction == "critical" else inertia.friction
@@ -93,7 +93,7 @@ def test_path_of_an_integrator_without_noise_is_the_mean():
     """On cells from light to heavy: the steps add up to the time average of the mean, from matrix exponentials."""
     for mass, friction in ((1e-3, 1.0), (1.5, 0.01), (1.5, 0.9), (100.0, 3.0)):
         inertia = tl.Inertia(mass=mass, friction=friction)
-        with pytest.warns(tl.NotEquilibrated):
+        with pytest.warns(tl.errors.NotEquilibrated):
             r = tl.solve(
                 A, B, duration=7.0, burn_in=1.3, x0=2 * B, beta=np.inf, dynamics=inertia, simulator="path", rng=0
             )
@@ -125,7 +125,7 @@ def krylov(**options):
     return tl.Krylov(scipy.sparse.csr_array(SPARSE), bounds=(low * (1 - 1e-9), high * (1 + 1e-9)), **options)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("friction", FRICTIONS)
 @pytest.mark.parametrize("burn_in", [0.0, 3.0, 200.0])
 def test_mean_of_a_sparse_operator_is_that_of_the_dense_one(friction, burn_in):

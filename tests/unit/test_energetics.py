@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from thermolinalg import energetics
-from thermolinalg.energetics import path_energetics
-from thermolinalg.kernels import work as kernels
+from thermolinalg.measurement import free_energy
+from thermolinalg.measurement.ramps import EulerRamp, ModeRamp
+from thermolinalg.numerics.kernels import work as kernels
 from thermolinalg.operators import Dense, Diagonal
-from thermolinalg.ramps import EulerRamp, ModeRamp
+from thermolinalg.processes.energetics import path_energetics
 
 
 def spd(rng, d):
@@ -211,27 +211,27 @@ def test_estimators_on_work_known_in_closed_form():
     """Normal work of mean f + v/2 and variance v both ways obeys Crooks: every estimator must find f."""
     rng, f, v, n = np.random.default_rng(25), 1.3, 0.8, 40_000
     forward, reverse = (sign * f + v / 2 + np.sqrt(v) * rng.standard_normal(n) for sign in (1, -1))
-    for free in (energetics.jarzynski(forward), energetics.gaussian(forward), energetics.bar(forward, reverse)):
+    for free in (free_energy.jarzynski(forward), free_energy.gaussian(forward), free_energy.bar(forward, reverse)):
         assert abs(free.difference - f) < 5 * free.stderr
         dissipated, error = free.dissipation(forward)
         assert abs(dissipated - v / 2) < 5 * error
-    assert energetics.jarzynski(forward).stderr == pytest.approx(np.sqrt((np.exp(v) - 1) / n), rel=0.05)
-    assert energetics.gaussian(forward).stderr == pytest.approx(np.sqrt((v + v**2 / 2) / n), rel=0.05)
-    assert energetics.jarzynski(forward).effective_paths == pytest.approx(n * np.exp(-v), rel=0.05)
-    assert energetics.bar(forward, reverse).stderr < energetics.jarzynski(forward).stderr
+    assert free_energy.jarzynski(forward).stderr == pytest.approx(np.sqrt((np.exp(v) - 1) / n), rel=0.05)
+    assert free_energy.gaussian(forward).stderr == pytest.approx(np.sqrt((v + v**2 / 2) / n), rel=0.05)
+    assert free_energy.jarzynski(forward).effective_paths == pytest.approx(n * np.exp(-v), rel=0.05)
+    assert free_energy.bar(forward, reverse).stderr < free_energy.jarzynski(forward).stderr
 
 
 def test_equal_work_has_no_error():
     work = np.full(10, 2.5)
-    for free in (energetics.jarzynski(work), energetics.gaussian(work), energetics.bar(work, -work)):
+    for free in (free_energy.jarzynski(work), free_energy.gaussian(work), free_energy.bar(work, -work)):
         assert free.difference == pytest.approx(2.5, abs=1e-11)
         assert free.stderr == pytest.approx(0.0, abs=1e-11)
-    assert energetics.effective_paths(work) == pytest.approx(10.0)
-    assert energetics.skewness_shift(work) == 0.0
+    assert free_energy.effective_paths(work) == pytest.approx(10.0)
+    assert free_energy.skewness_shift(work) == 0.0
 
 
 def test_huge_work_does_not_overflow():
     work = np.array([5000.0, 5001.0, 5002.0])
-    free = energetics.jarzynski(work)
+    free = free_energy.jarzynski(work)
     assert free.difference == pytest.approx(5000.0 - np.log((1 + np.exp(-1) + np.exp(-2)) / 3))
-    assert energetics.bar(work, -work).difference == pytest.approx(5001.0, abs=0.5)
+    assert free_energy.bar(work, -work).difference == pytest.approx(5001.0, abs=0.5)

@@ -7,7 +7,7 @@ import scipy.linalg
 
 import thermolinalg as tl
 from thermolinalg.errors import NoClosedLaw, NotEquilibrated, NotPositiveDefinite, QuantizationFloor
-from thermolinalg.exponential import MARGIN, expm, expm_action, negexpm
+from thermolinalg.primitives.expm import MARGIN, expm, expm_action, negexpm
 
 NON_NORMAL = np.array([[1.0, 3.0, 0.0], [0.0, 1.0, -2.0], [0.0, 0.0, 0.5]])
 TURN = np.array([[0.0, 1.0], [-1.0, 0.0]])

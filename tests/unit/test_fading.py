@@ -5,8 +5,8 @@ import pytest
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg.fading import time_until
-from thermolinalg.processes import OrnsteinUhlenbeck
+from thermolinalg.measurement.plan import time_until
+from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 DRIFTS = {
     "far from normal": np.array([[1.0, 8.0, 0.0], [0.0, 0.8, -1.0], [0.05, 0.0, 1.2]]),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import thermolinalg as tl
-from thermolinalg import fast_generator
-from thermolinalg.kernels import normals
+from thermolinalg.numerics import random
+from thermolinalg.numerics.kernels import normals
 
 u64 = np.uint64
 
@@ -70,7 +70,7 @@ def test_same_numbers_however_they_are_asked_for():
 
 
 def test_single_precision_is_the_same_numbers_rounded():
-    whole, n = tl.fast_rng(5).standard_normal(30_000), fast_generator.ROUNDED_AT_ONCE
+    whole, n = tl.fast_rng(5).standard_normal(30_000), random.ROUNDED_AT_ONCE
     assert whole.size > 3 * n
     found = tl.fast_rng(5).standard_normal(30_000, dtype=np.float32)
     assert found.dtype == np.float32
@@ -85,7 +85,7 @@ def test_single_precision_is_the_same_numbers_rounded():
 def test_seeds_and_children_have_streams_of_their_own():
     parent = tl.fast_rng(0)
     children = parent.spawn(2)
-    assert all(isinstance(child, tl.FastGenerator) for child in children)
+    assert all(isinstance(child, tl.numerics.random.FastGenerator) for child in children)
     streams = [g.standard_normal(100) for g in (parent, *children, *children[0].spawn(1), tl.fast_rng(1))]
     for i, one in enumerate(streams):
         for other in streams[:i]:

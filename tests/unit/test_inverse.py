@@ -110,7 +110,7 @@ def test_a_duration_stands_for_the_continuous_integral(A):
     assert result.read_spacing <= 0.25 / np.linalg.eigvalsh(A)[-1] * (1 + 1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("simulator", ["law", "path"])
 def test_a_short_burn_in_is_in_the_law(simulator, A, rng):
     """Mean of x x^T a given time after the start: the solution of the moment equations."""
@@ -120,7 +120,7 @@ def test_a_short_burn_in_is_in_the_law(simulator, A, rng):
     assert (np.abs(result.value - covariance) < 5 * error).all()
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 def test_a_short_burn_in_of_spaced_reads(A, rng):
     covariances = [oracles.voltage_law(A, np.zeros(4), np.zeros(4), 1.0, 0.3 + 0.5 * k)[1] for k in range(3)]
     expected = sum(covariances) / 3
@@ -149,7 +149,7 @@ def test_burn_in_rule(options, n_chains, A):
 
 @pytest.mark.parametrize("options", [{"n_reads": 50}, {"n_reads": 50, "read_spacing": 1.0}])
 def test_a_burn_in_that_is_too_short_is_told_how_long_it_must_be(options, A):
-    with pytest.warns(tl.NotEquilibrated, match=r"burn_in = 0.1 RC is too short: .* biases A\^-1 by") as record:
+    with pytest.warns(tl.errors.NotEquilibrated, match=r"burn_in = 0.1 RC is too short: .* biases A\^-1 by") as record:
         tl.inv(A, burn_in=0.1, rng=0, **options)
     needed = float(str(record[0].message).split("burn_in = ")[2].split()[0])
     with warnings.catch_warnings():
@@ -172,7 +172,7 @@ def test_rtol_takes_the_fewest_reads_that_do(spacing, n_chains, A):
 
 def test_rtol_and_what_the_converters_leave(A):
     device = tl.Device(matrix_bits=5)
-    with pytest.raises(tl.QuantizationFloor, match=r"rtol = 0.001 cannot be reached"):
+    with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.001 cannot be reached"):
         tl.inv(A, rtol=1e-3, device=device)
     fine = tl.inv(A, rtol=0.1, device=tl.Device(matrix_bits=12), rng=0)
     assert fine.n_reads == pytest.approx(tl.inv(A, rtol=0.1, rng=0).n_reads, rel=0.05)
@@ -182,7 +182,7 @@ def test_rtol_and_what_the_converters_leave(A):
 @pytest.mark.parametrize("bits", [1, 2])
 def test_rtol_below_what_coarse_reads_allow(bits, spacing, A):
     """Steps wider than the noise: the error of rounding has no known variance then, and does not average out."""
-    with pytest.raises(tl.QuantizationFloor, match=r"rtol = 0.02 cannot be reached"):
+    with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.02 cannot be reached"):
         tl.inv(A, rtol=0.02, read_spacing=spacing, device=tl.Device(adc_bits=bits), rng=0)
 
 
@@ -221,7 +221,9 @@ def test_law_where_there_is_none_names_the_path(A):
         ({"n_reads": 5, "read_spacing": 1.0}, r"correlated reads \(.*\)"),
         ({"n_reads": 5, "device": tl.Device(adc_bits=8)}, r"rounded reads \(adc_bits\), .*"),
     ):
-        with pytest.raises(tl.NoClosedLaw, match=rf'covariance of {what} has no closed law; use simulator="path"'):
+        with pytest.raises(
+            tl.errors.NoClosedLaw, match=rf'covariance of {what} has no closed law; use simulator="path"'
+        ):
             tl.inv(A, simulator="law", **options)
 
 

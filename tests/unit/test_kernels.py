@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracles
-from thermolinalg.kernels import euler, ou
+from thermolinalg.numerics.kernels import euler, ou
 
 STEPS, SIZE = 40, 5
 

@@ -279,7 +279,7 @@ def test_low_rank_curvature_is_refused(rng):
 
 def test_damping_zero_with_a_deficient_factor_is_refused(rng):
     F = KroneckerCurvature(semidefinite(rng, P, 2), semidefinite(rng, R))
-    with pytest.raises(tl.NotPositiveDefinite, match=r"damping=0.*smallest eigenvalue"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"damping=0.*smallest eigenvalue"):
         first_step(KFAC(0.1, 0.0), np.ones(P * R), F)
 
 

@@ -10,7 +10,8 @@ from scipy.sparse.linalg import LinearOperator
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import krylov, laws
+from thermolinalg import laws
+from thermolinalg.operators import krylov
 
 
 def grid_laplacian(n):
@@ -259,7 +260,9 @@ def test_vectors_whose_squares_are_out_of_range(unit):
 
 def test_not_converged_says_how_far_it_got(grid, rng):
     operator = tl.Krylov(grid, tol=1e-10, max_products=60)
-    with pytest.raises(tl.NotConverged, match=r"Lanczos reached a change of .* after 60 products, not tol = 1e-10"):
+    with pytest.raises(
+        tl.errors.NotConverged, match=r"Lanczos reached a change of .* after 60 products, not tol = 1e-10"
+    ):
         operator.function(np.reciprocal, rng.standard_normal(10_000))
     assert operator.products <= 62 + 2
 
@@ -267,7 +270,9 @@ def test_not_converged_says_how_far_it_got(grid, rng):
 def test_indefinite_matrices_are_found_out(rng):
     A = oracles.random_spd(rng, 20, 10.0) - 0.4 * np.eye(20)
     operator = tl.Krylov(scipy.sparse.csr_array(A))
-    with pytest.raises(tl.NotPositiveDefinite, match="A is not positive definite: Lanczos met the Ritz value -") as e:
+    with pytest.raises(
+        tl.errors.NotPositiveDefinite, match="A is not positive definite: Lanczos met the Ritz value -"
+    ) as e:
         operator.function(np.sqrt, np.ones(20))
     assert np.linalg.eigvalsh(A)[0] - 1e-12 <= e.value.eigenvalue < 0
     assert f"{e.value.eigenvalue:.6g}" in str(e.value)
@@ -279,7 +284,7 @@ def test_singular_matrices_are_found_out(size):
     line = scipy.sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(size, size)).tolil()
     line[0, 0] = line[-1, -1] = 1.0
     operator = tl.Krylov(scipy.sparse.csr_array(line))
-    with pytest.raises(tl.NotPositiveDefinite, match=r"eigenvalue|Ritz value"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"eigenvalue|Ritz value"):
         tl.solve(operator, np.arange(size) + 1.0, duration=10.0, rng=0)
 
 
@@ -331,7 +336,7 @@ def test_integer_matrices_give_floats():
 def test_a_first_look_at_the_bounds_may_be_the_last():
     """Two steps at most: nothing to compare with when the limit is reached."""
     operator = tl.Krylov(scipy.sparse.diags_array(np.linspace(1.0, 2.0, 50)), max_products=2)
-    with pytest.raises(tl.NotConverged, match="change of inf after 2 products"):
+    with pytest.raises(tl.errors.NotConverged, match="change of inf after 2 products"):
         operator.function(np.sqrt, np.ones(50))
 
 

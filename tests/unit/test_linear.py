@@ -33,7 +33,7 @@ READOUTS = {
 # The law of the answer ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("simulator", ["law", "path"])
 @pytest.mark.parametrize("kind", READOUTS)
 def test_value_and_error_bar_are_those_of_the_protocol(kind, simulator, A, b, rng):
@@ -68,7 +68,7 @@ def test_columns_of_many_chains_do_not_get_mixed_up(simulator, A, rng):
         np.testing.assert_allclose(quiet.value, np.linalg.solve(A, b), rtol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::thermolinalg.NotEquilibrated")
+@pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 def test_start(A, rng):
     """x0 like b, or one start for all columns."""
     b, x0 = rng.standard_normal((6, 2)), rng.standard_normal((6, 2))
@@ -138,7 +138,7 @@ def test_auto_takes_the_law_where_there_is_one(A, b):
 
 def test_law_where_there_is_none_names_the_path(A, b):
     for options in ({"n_reads": 5}, {"n_reads": 5, "read_spacing": 1.0}):
-        with pytest.raises(tl.NoClosedLaw, match='has no closed law; use simulator="path"'):
+        with pytest.raises(tl.errors.NoClosedLaw, match='has no closed law; use simulator="path"'):
             tl.solve(A, b, device=tl.Device(adc_bits=8), simulator="law", **options)
 
 
@@ -197,7 +197,7 @@ def test_a_burn_in_that_is_too_short_is_told_how_long_it_must_be(kind, A, b):
     options = READOUTS[kind][0]
     b = 100 * b
     pattern = r"burn_in = 0.3 RC is too short: .* biases the average by .* \(standard error .*\); burn_in = (\S+) RC is"
-    with pytest.warns(tl.NotEquilibrated, match=pattern) as record:
+    with pytest.warns(tl.errors.NotEquilibrated, match=pattern) as record:
         tl.solve(A, b, burn_in=0.3, rng=0, **options)
     assert record[0].filename == __file__  # it points at the call
     text = str(record[0].message)
@@ -268,9 +268,9 @@ def test_rtol_counts_rounding_in(A, b):
     # long averages have a variance that falls as one over the time, but for the first few relaxation times
     assert ideal.duration / rounded.duration == pytest.approx(left, rel=0.01)
     for changes in ({"adc_bits": 4}, {"dac_bits": 4}, {"matrix_bits": 10}):
-        with pytest.raises(tl.QuantizationFloor, match=r"rtol = 0.001 cannot be reached: rounding"):
+        with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.001 cannot be reached: rounding"):
             tl.solve(A, b, rtol=1e-3, device=tl.Device(**changes))
-    with pytest.raises(tl.QuantizationFloor, match="cannot be reached"):
+    with pytest.raises(tl.errors.QuantizationFloor, match="cannot be reached"):
         tl.solve(A, b, rtol=1e-4, read_spacing=1.0, device=tl.Device(adc_bits=4, beta=1e8))
 
 
@@ -279,7 +279,7 @@ def test_rtol_of_krylov_counts_rounding_in(A, b):
     bounds = np.linalg.eigvalsh(A)[[0, -1]]
     sparse = scipy.sparse.csr_array(A)
     for changes in ({"adc_bits": 4}, {"dac_bits": 4}):
-        with pytest.raises(tl.QuantizationFloor, match="cannot be reached"):
+        with pytest.raises(tl.errors.QuantizationFloor, match="cannot be reached"):
             tl.solve(tl.Krylov(sparse, bounds=bounds), b, rtol=1e-3, device=tl.Device(**changes))
     device = tl.Device(adc_bits=14, dac_bits=14, matrix_bits=14)
     result = tl.solve(tl.Krylov(sparse, bounds=bounds, tol=1e-9), b, rtol=0.02, device=device, rng=0)
@@ -290,7 +290,7 @@ def test_rtol_of_krylov_counts_rounding_in(A, b):
 
 def test_rtol_below_the_read_noise(A, b):
     device = tl.Device(read_noise=1.0)
-    with pytest.raises(tl.QuantizationFloor, match=r"rtol = 0.001 lies below the read noise of one conversion"):
+    with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.001 lies below the read noise of one conversion"):
         tl.solve(A, b, rtol=1e-3, device=device)
     assert tl.solve(A, b, rtol=0.05, read_spacing=1.0, device=device, rng=0).n_reads > 6  # reads average it away
 

@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse
 
 import thermolinalg as tl
-from thermolinalg import laws, paths
+from thermolinalg import laws
+from thermolinalg.measurement import paths
 
 A = tl.problems.wishart(5, rng=1)
 B = np.random.default_rng(2).standard_normal(5)
@@ -72,7 +73,7 @@ def test_a_plan_from_bounds_is_not_absurd():
 def test_given_bounds_follow_a_sparse_matrix_onto_the_device():
     L = tl.problems.laplacian(20) + 0.5 * scipy.sparse.eye_array(20)
     operator = tl.Krylov(L, bounds=(0.5, 4.5))
-    held = tl.Device(matrix_bits=10).program(operator, None, np.random.default_rng(0)).operator
+    held = tl.hardware.program(operator, tl.Device(matrix_bits=10), rng=np.random.default_rng(0)).operator
     exact = np.linalg.eigvalsh(held.dense())
     assert held.bounds_given
     assert 0.4 < held.bounds[0] <= exact[0]
@@ -110,7 +111,7 @@ def test_refinement_does_not_stop_before_its_error_is_below_rtol():
 
 
 def test_refinement_names_a_range_that_sees_nothing():
-    with pytest.raises(tl.NotConverged, match="every voltage was read as 0"):
+    with pytest.raises(tl.errors.NotConverged, match="every voltage was read as 0"):
         tl.solve(A, B, refine=True, rtol=1e-3, device=tl.Device(adc_bits=2, adc_range=1e6), rng=0)
 
 
@@ -125,7 +126,7 @@ def test_heat_of_discharging_cells_does_not_cancel(time):
 
 def test_a_sparse_matrix_that_rounding_breaks_says_so():
     M = scipy.sparse.csr_array(tl.problems.toeplitz(40, 0.99))
-    with pytest.raises(tl.NotPositiveDefinite, match=r"A as programmed .*matrix_bits=\d+ would do"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"A as programmed .*matrix_bits=\d+ would do"):
         tl.solve(M, np.ones(40), duration=1.0, device=tl.Device(matrix_bits=5), rng=0)
 
 
@@ -138,7 +139,7 @@ def test_a_sparse_matrix_that_rounding_breaks_says_so():
         (lambda: tl.mitigate(tl.logdet, A, device=tl.Device(matrix_bits=8)), "primitive must be solve or inv"),
         (lambda: tl.Krylov(tl.problems.laplacian(5), bounds=(1, 2, 3)), "bounds must be .low, high."),
         (lambda: tl.Krylov(tl.problems.laplacian(5)).trace(np.exp, probes=1), "probes must be at least 2"),
-        (lambda: tl.Quantizer(4).round([np.nan, 1.0]), "x must be finite"),
+        (lambda: tl.hardware.Quantizer(4).round([np.nan, 1.0]), "x must be finite"),
         (lambda: tl.inv(A, duration=1e12, rng=0), "independent reads are drawn at once"),
         (lambda: tl.mitigate(tl.inv, A, n_reads=2.5, device=tl.Device(matrix_bits=8)), "n_reads must be an integer"),
     ],

@@ -7,8 +7,8 @@ import scipy.linalg
 import thermolinalg as tl
 from tests import oracles
 from thermolinalg.errors import NoClosedLaw, NotEquilibrated, QuantizationFloor
-from thermolinalg.lyapunov_equation import lyapunov
-from thermolinalg.moments import moment_variance
+from thermolinalg.primitives.lyapunov import lyapunov
+from thermolinalg.processes.fourth_moments import moment_variance
 
 A, R = np.array([[1.0, 2.0], [-1.0, 3.0]]), np.array([[1.0, 0.5], [0.5, 2.0]])
 EXACT = np.array([[0.4, 0.05], [0.05, 0.35]])  # by hand: A S + S A^T = R
@@ -163,7 +163,7 @@ def test_programmed_entries_are_rounded():
     assert np.abs(r.value - EXACT).max() > 20 * r.stderr.max()
     B = np.array([[2.0, 0.3], [0.3, 1.0]])
     held = lyapunov(B, 2.0, n_reads=10**9, device=tl.Device(matrix_bits=3), rng=0)
-    rounded = tl.Quantizer(3, "max").round(B)[0]
+    rounded = tl.hardware.Quantizer(3, "max").round(B)[0]
     assert (np.abs(held.value - np.linalg.inv(rounded)) < 5 * held.stderr).all()
     with pytest.raises(QuantizationFloor):
         lyapunov(A, R, rtol=1e-3, device=device)

@@ -31,7 +31,7 @@ def test_members_are_symmetric_neighbouring_levels(method):
         codes = M / e.step
         assert np.allclose(codes, np.rint(codes), atol=1e-9)
         assert np.abs(M).max() <= top * (1 + 1e-12)
-        again, clipped = tl.Quantizer(5).round(M)  # the device's own rounding leaves a member alone
+        again, clipped = tl.hardware.Quantizer(5).round(M)  # the device's own rounding leaves a member alone
         assert np.allclose(again, M, rtol=0, atol=1e-12)
         assert clipped == 0
 
@@ -51,7 +51,7 @@ def test_halving_the_step_divides_the_merged_bias_by_four(method, members):
         e = tl.rounding_ensemble(A, int(b), members=members, method=method, rng=0)
         steps.append(e.step)
         merged.append(np.trace(merged_inverse(e) - INVERSE))
-        single.append(np.linalg.norm(np.linalg.inv(tl.Quantizer(int(b)).round(A)[0]) - INVERSE))
+        single.append(np.linalg.norm(np.linalg.inv(tl.hardware.Quantizer(int(b)).round(A)[0]) - INVERSE))
     slope = np.polyfit(np.log(steps), np.log(merged), 1)[0]
     assert slope == pytest.approx(2.0, abs=0.35)
     assert np.polyfit(np.log(steps), np.log(single), 1)[0] == pytest.approx(1.0, abs=0.5)
@@ -67,7 +67,7 @@ def test_predicted_bias_is_the_bias_and_can_be_subtracted():
 
 
 def test_expected_bias_is_the_mean_over_stochastic_roundings():
-    step = tl.Quantizer(9).step(np.abs(A).max())
+    step = tl.hardware.Quantizer(9).step(np.abs(A).max())
     expected = tl.expected_bias(A, INVERSE, step)
     draws = np.array(
         [tl.rounding_ensemble(A, 9, members=1, method="stochastic", rng=seed).bias(A, INVERSE) for seed in range(800)]
@@ -129,5 +129,5 @@ def test_bad_input(call, message):
 
 def test_an_indefinite_member_is_named():
     B = tl.problems.with_condition(12, 1e4, rng=0)
-    with pytest.raises(tl.NotPositiveDefinite, match="member 0 of the rounding ensemble"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="member 0 of the rounding ensemble"):
         tl.mitigate(tl.inv, B, n_reads=100, device=tl.Device(matrix_bits=4), rng=0)

@@ -45,7 +45,7 @@ def test_no_damping_needs_a_definite_curvature(rng):
     rows, g = problem(rng, 12)
     moved, _ = step(NaturalGradient(1.0, 0.0), LowRankCurvature(rows), g)
     np.testing.assert_allclose(moved, np.linalg.solve(rows.T @ rows, g), rtol=1e-9)
-    with pytest.raises(tl.NotPositiveDefinite, match="give a larger damping"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="give a larger damping"):
         step(NaturalGradient(1.0, 0.0), LowRankCurvature(rows[:3]), g)
 
 
@@ -114,9 +114,9 @@ def test_woodbury_refuses_a_damping_that_is_lost_in_rounding():
 
 def test_conjugate_gradients_refuse_what_is_not_definite():
     optimizer = NaturalGradient(1.0, 0.0, method="cg")
-    with pytest.raises(tl.NotPositiveDefinite, match=r"met a direction v with .* = 0;"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"met a direction v with .* = 0;"):
         step(optimizer, DiagonalCurvature(np.zeros(N)), np.ones(N))
-    with pytest.raises(tl.NotPositiveDefinite, match="= -1;"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="= -1;"):
         step(optimizer, Products(-np.eye(N)), np.ones(N))
 
 

@@ -6,9 +6,9 @@ import scipy.sparse
 
 import thermolinalg as tl
 from tests import oracles
+from thermolinalg.circuits.nonlinear import averaging_time, nonlinear_average
 from thermolinalg.errors import QuantizationFloor
-from thermolinalg.kernels import nonlinear as kernels
-from thermolinalg.nonlinear import averaging_time, nonlinear_average
+from thermolinalg.numerics.kernels import nonlinear as kernels
 
 A = np.array([[2.0, 0.5], [0.5, 1.0]])
 b = np.array([1.0, 0.5])

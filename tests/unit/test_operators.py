@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import operators
+from thermolinalg.operators import Modal, dense
 
 FUNCTIONS = {
     "identity": lambda lam: lam,
@@ -139,7 +139,7 @@ def test_functions_of_one_matrix_multiply(seed, d, log_kappa):
 def test_indefinite_matrix_names_the_eigenvalue(rng):
     A = oracles.random_spd(rng, 6, 10.0) - 0.5 * np.eye(6)
     smallest = np.linalg.eigvalsh(A)[0]
-    with pytest.raises(tl.NotPositiveDefinite, match=rf"A is not positive definite.*{smallest:.4g}") as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=rf"A is not positive definite.*{smallest:.4g}") as caught:
         tl.Dense(A).function(np.sqrt, np.ones(6))
     assert caught.value.eigenvalue == pytest.approx(smallest, rel=1e-10)
     assert isinstance(caught.value, ValueError)
@@ -148,7 +148,7 @@ def test_indefinite_matrix_names_the_eigenvalue(rng):
 
 def test_the_remedy_in_the_message_is_one(rng):
     A = oracles.random_spd(rng, 6, 10.0) - 0.5 * np.eye(6)
-    with pytest.raises(tl.NotPositiveDefinite) as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite) as caught:
         tl.Dense(A).bounds  # noqa: B018
     shift = float(str(caught.value).split("above ")[1].split(",")[0])
     assert tl.Dense(A + 1.01 * shift * np.eye(6)).bounds[0] > 0
@@ -156,18 +156,18 @@ def test_the_remedy_in_the_message_is_one(rng):
 
 def test_singular_matrix_is_called_singular(rng):
     u = rng.standard_normal((5, 3))
-    with pytest.raises(tl.NotPositiveDefinite, match="A is singular to working precision"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="A is singular to working precision"):
         tl.Dense(u @ u.T).bounds  # noqa: B018
-    with pytest.raises(tl.NotPositiveDefinite, match="the diagonal matrix is singular"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="the diagonal matrix is singular"):
         tl.Diagonal([1.0, 0.0])
-    with pytest.raises(tl.NotPositiveDefinite, match=r"smallest eigenvalue is -3"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"smallest eigenvalue is -3"):
         tl.Diagonal([1.0, -3.0])
 
 
 @pytest.mark.parametrize("eigenvalue", [0.0, -0.5])
 def test_cholesky_names_the_eigenvalue_too(eigenvalue):
     A = np.array([[1.0, 1.0 - eigenvalue, 0.0], [1.0 - eigenvalue, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    with pytest.raises(tl.NotPositiveDefinite, match="smallest eigenvalue is") as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="smallest eigenvalue is") as caught:
         tl.Dense(A).cholesky  # noqa: B018
     assert caught.value.eigenvalue == pytest.approx(eigenvalue, abs=1e-13)
 
@@ -262,7 +262,7 @@ def test_structured_operators_factorise_small_matrices_only(factorisations, rng)
 
 def test_bounds_of_a_large_matrix_need_no_spectrum(factorisations, monkeypatch, rng):
     """Where no spectrum is held, the extremes come from Lanczos; they agree with the spectrum."""
-    monkeypatch.setattr(operators, "LANCZOS_FROM", 10)
+    monkeypatch.setattr(dense, "LANCZOS_FROM", 10)
     A = oracles.random_spd(rng, 40, 300.0)
     operator = tl.Dense(A)
     bounds = operator.bounds
@@ -275,13 +275,13 @@ def test_bounds_of_a_large_matrix_need_no_spectrum(factorisations, monkeypatch, 
 def test_the_driver_for_large_matrices_gives_the_same(monkeypatch, rng):
     A = oracles.random_spd(rng, 12, 30.0)
     usual = tl.Dense(A).function(np.sqrt, np.ones(12))
-    monkeypatch.setattr(operators, "EVR_FROM", 5)
+    monkeypatch.setattr(dense, "EVR_FROM", 5)
     np.testing.assert_allclose(tl.Dense(A).function(np.sqrt, np.ones(12)), usual, rtol=1e-10)
 
 
 def test_the_driver_for_a_thousand_unknowns_gives_the_same(monkeypatch, rng):
     A = oracles.random_spd(rng, 12, 30.0)
-    monkeypatch.setattr(operators, "LEAN_FROM", 5)
+    monkeypatch.setattr(dense, "LEAN_FROM", 5)
     operator, exact = tl.Dense(A), oracles.function_of_matrix(np.sqrt, A)
     np.testing.assert_allclose(operator.function(np.sqrt, np.eye(12)), exact, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(operator.diagonal(np.sqrt), np.diag(exact), rtol=1e-9)
@@ -323,7 +323,7 @@ def test_integers_and_narrow_floats_are_widened():
 
 
 def test_the_bare_mechanism_says_what_is_missing():
-    bare = operators.Modal()
+    bare = Modal()
     for method in (bare.to_modes, bare.from_modes, bare.diagonal):
         with pytest.raises(NotImplementedError):
             method(np.ones(2))
@@ -343,5 +343,5 @@ def test_a_spectrum_needs_no_modes(rng):
     operator = tl.Dense(A)
     np.testing.assert_allclose(operator.spectrum, np.linalg.eigvalsh(A), rtol=1e-12)
     assert "_decomposition" not in vars(operator)
-    with pytest.raises(tl.NotPositiveDefinite, match="smallest eigenvalue is -1"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="smallest eigenvalue is -1"):
         _ = tl.Dense(np.diag([1.0, -1.0])).spectrum

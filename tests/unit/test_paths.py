@@ -6,7 +6,8 @@ import scipy.sparse
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import laws, paths
+from thermolinalg import laws
+from thermolinalg.measurement import paths
 
 D = 5
 
@@ -101,7 +102,7 @@ def test_without_noise_the_path_is_the_mean(rng):
         ("independent", {"n_reads": 7}, {"n_reads": 7}),
     ):
         mean, _ = oracles.readout_law(kind, A, b, x0, 1.0, burn_in=0.5, **times)
-        with pytest.warns(tl.NotEquilibrated):
+        with pytest.warns(tl.errors.NotEquilibrated):
             value = tl.solve(A, b, **asked, **options).value
         np.testing.assert_allclose(value, mean, rtol=1e-9, atol=1e-11)
 
@@ -200,7 +201,7 @@ def test_euler_bad_input(options, message):
 
 
 def test_euler_refuses_an_indefinite_matrix():
-    with pytest.raises(tl.NotPositiveDefinite, match="smallest eigenvalue is -1"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="smallest eigenvalue is -1"):
         tl.euler_maruyama(np.diag([1.0, -1.0]), dt=0.1, n_steps=1)
 
 

@@ -7,8 +7,9 @@ import pytest
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import laws, planning
-from thermolinalg.dynamics import dynamics_of
+from thermolinalg import laws
+from thermolinalg.measurement import plan
+from thermolinalg.measurement.dynamics import dynamics_of
 
 
 def reads_of(n_reads, spacing):
@@ -16,7 +17,7 @@ def reads_of(n_reads, spacing):
 
 
 def transient(bias0=1.0, rate=0.5, noise=0.1, scale=1.0):
-    return planning.Transient(lambda t: bias0 * np.exp(-rate * t), lambda t: noise, scale, rate, rate)
+    return plan.Transient(lambda t: bias0 * np.exp(-rate * t), lambda t: noise, scale, rate, rate)
 
 
 def test_burn_in_of_one_mode():
@@ -37,54 +38,54 @@ def test_burn_in_without_noise_goes_to_rounding():
 
 def test_noise_that_is_still_rising_counts():
     """The bias is compared with the noise there is, not with what there will be."""
-    rising = planning.Transient(lambda t: np.exp(-t), lambda t: 1.0 - np.exp(-0.1 * t), 1.0, 1.0, 1.0)
+    rising = plan.Transient(lambda t: np.exp(-t), lambda t: 1.0 - np.exp(-0.1 * t), 1.0, 1.0, 1.0)
     t0 = rising.burn_in()
     assert rising.bias(t0) <= 0.1 * rising.noise(t0)
 
 
 def test_burn_in_that_is_given():
-    assert planning.resolve_burn_in("auto", transient(), "x") == transient().burn_in()
+    assert plan.resolve_burn_in("auto", transient(), "x") == transient().burn_in()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert planning.resolve_burn_in(100, transient(), "x") == 100.0
+        assert plan.resolve_burn_in(100, transient(), "x") == 100.0
     with pytest.warns(
-        tl.NotEquilibrated, match=r"burn_in = 1 RC is too short: what is left of the start biases x by 0.607"
+        tl.errors.NotEquilibrated, match=r"burn_in = 1 RC is too short: what is left of the start biases x by 0.607"
     ):
-        assert planning.resolve_burn_in(1.0, transient(), "x") == 1.0
-    with pytest.warns(tl.NotEquilibrated):
-        assert planning.resolve_burn_in(0, transient(), "x") == 0.0
+        assert plan.resolve_burn_in(1.0, transient(), "x") == 1.0
+    with pytest.warns(tl.errors.NotEquilibrated):
+        assert plan.resolve_burn_in(0, transient(), "x") == 0.0
 
 
 @pytest.mark.parametrize("shortest", [1e-3, 1.0, 1e6])
 @pytest.mark.parametrize("target", [1e-8, 1e-2, 0.3])
 def test_solve_time(shortest, target):
-    found = planning.solve_time(lambda t: 1.0 / (1.0 + t), target, shortest)
+    found = plan.solve_time(lambda t: 1.0 / (1.0 + t), target, shortest)
     assert found == pytest.approx(max(1.0 / target - 1.0, shortest), rel=1e-5)
 
 
 def test_solve_time_ends_where_no_time_is_needed_or_none_is_enough():
-    assert planning.solve_time(lambda t: 0.5, 1.0, 0.3) == 0.3
+    assert plan.solve_time(lambda t: 0.5, 1.0, 0.3) == 0.3
     with pytest.raises(ValueError, match="rtol asks for more averaging than can be planned; raise rtol or beta"):
-        planning.solve_time(lambda t: 2.0, 1.0, 1.0)
+        plan.solve_time(lambda t: 2.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("target", [2.0, 1.0, 0.51, 0.5, 0.034, 1e-6])
 def test_solve_count_is_the_fewest(target):
-    n = planning.solve_count(lambda n: 1.0 / n, target)
+    n = plan.solve_count(lambda n: 1.0 / n, target)
     assert 1.0 / n <= target * (1 + 1e-9)
     assert n == 1 or 1.0 / (n - 1) > target
 
 
 def test_noise_budget():
-    assert planning.noise_budget(0.1, 10.0, 0.6, 1.0, "x") == pytest.approx(1.0 - 0.36)
+    assert plan.noise_budget(0.1, 10.0, 0.6, 1.0, "x") == pytest.approx(1.0 - 0.36)
     with pytest.raises(
-        tl.QuantizationFloor, match=r"rtol = 0.1 cannot be reached: .* relative error of 0.2; use more bits"
+        tl.errors.QuantizationFloor, match=r"rtol = 0.1 cannot be reached: .* relative error of 0.2; use more bits"
     ):
-        planning.noise_budget(0.1, 10.0, 2.0, 1.0, "x")
+        plan.noise_budget(0.1, 10.0, 2.0, 1.0, "x")
     with pytest.raises(ValueError, match="the norm of x, which is zero"):
-        planning.noise_budget(0.1, 0.0, 0.0, 1.0, "x")
+        plan.noise_budget(0.1, 0.0, 0.0, 1.0, "x")
     with pytest.raises(ValueError, match="beta = inf has none"):
-        planning.noise_budget(0.1, 1.0, 0.0, np.inf, "x")
+        plan.noise_budget(0.1, 1.0, 0.0, np.inf, "x")
 
 
 @pytest.mark.parametrize("spacing", [None, 0.3, 5.0])
@@ -92,7 +93,7 @@ def test_noise_budget():
 def test_mean_square_error_of_an_inverse(n_reads, spacing, rng):
     """Sum of all entries' variances, by Wick's theorem on the dense matrix."""
     A = oracles.random_spd(rng, 5, 20.0)
-    value = planning.inverse_mean_square(np.linalg.eigvalsh(A), reads_of(n_reads, spacing))
+    value = plan.inverse_mean_square(np.linalg.eigvalsh(A), reads_of(n_reads, spacing))
     if spacing is None:
         exact = oracles.second_moment_variance(A, 1.0, 1, 1.0).sum() / n_reads
     else:
@@ -105,14 +106,14 @@ def test_long_averages_of_an_inverse_follow_the_published_formula():
     rates, tau, n = np.geomspace(0.2, 1.0, 6), 1e7, 10**9
     pairs = sum(1 / (a * b * (a + b)) for a in rates for b in rates)
     exact = 2 / tau * (pairs + np.sum(1 / (2 * rates**3)))
-    assert planning.inverse_mean_square(rates, reads_of(n, tau / n)) == pytest.approx(exact, rel=1e-4)
+    assert plan.inverse_mean_square(rates, reads_of(n, tau / n)) == pytest.approx(exact, rel=1e-4)
 
 
 @pytest.mark.parametrize("spacing", [0.5, None])
 def test_transient_of_an_inverse(spacing, rng):
     A = oracles.random_spd(rng, 4, 6.0)
     readout = reads_of(8, spacing)
-    found = planning.inverse_transient(tl.Dense(A), readout, 1)
+    found = plan.inverse_transient(tl.Dense(A), readout, 1)
     reads = [1.3] if spacing is None else [1.3 + spacing * k for k in range(8)]
     covariances = [oracles.voltage_law(A, np.zeros(4), np.zeros(4), 1.0, t)[1] for t in reads]
     assert found.bias(1.3) == pytest.approx(np.linalg.norm(sum(covariances) / len(reads) - np.linalg.inv(A)), rel=1e-8)
@@ -123,7 +124,7 @@ def test_a_burn_in_from_the_smallest_eigenvalue_is_enough(rng):
     for n in (1, 10, 10**6):
         A = oracles.random_spd(rng, 5, 10.0)
         low = np.linalg.eigvalsh(A)[0]
-        t0 = planning.independent_inverse_burn_in(low, n)
+        t0 = plan.independent_inverse_burn_in(low, n)
         bias = np.linalg.norm(oracles.voltage_law(A, np.zeros(5), np.zeros(5), 1.0, t0)[1] - np.linalg.inv(A))
         error = np.sqrt(oracles.second_moment_variance(A, 1.0, 1, 1.0).sum() / n)
         assert bias <= 0.1 * error * (1 + 1e-6)

@@ -7,9 +7,9 @@ import scipy.integrate
 import scipy.linalg
 import scipy.stats
 
-from thermolinalg import transitions
-from thermolinalg.calibration import distinct_steps
-from thermolinalg.processes import OrnsteinUhlenbeck
+from thermolinalg.processes import transitions
+from thermolinalg.processes.likelihood import distinct_steps
+from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 
 def wishart_plus_skew(d):

@@ -6,9 +6,9 @@ import pytest
 import scipy.linalg
 
 from tests import oracles
-from thermolinalg import calibration, transitions
-from thermolinalg.calibration import distinct_steps
-from thermolinalg.processes import OrnsteinUhlenbeck
+from thermolinalg.processes import likelihood, transitions
+from thermolinalg.processes.likelihood import distinct_steps
+from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 
 def stiff_stationary(s):
@@ -227,7 +227,7 @@ def test_log_prob_at_irregular_times_far_from_the_origin(rng):
 
 @pytest.mark.parametrize("at_once", [4, 40, 1 << 20])
 def test_steps_worked_out_in_groups_are_those_worked_out_alone(at_once, monkeypatch, rng):
-    for module in (transitions, calibration):
+    for module in (transitions, likelihood):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", at_once)
     times = np.cumsum(rng.uniform(1e-3, 40.0, 8))
     process = OrnsteinUhlenbeck(A, MEAN, D)

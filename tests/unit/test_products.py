@@ -8,7 +8,9 @@ import pytest
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import paths, products
+from thermolinalg.measurement import paths
+from thermolinalg.numerics import products
+from thermolinalg.numerics.blocks import blocks
 
 SETTINGS = [(1, "1"), (2, "1"), (3, "1"), (2, "2"), (4, "")]
 
@@ -95,7 +97,7 @@ def test_blocks_in_use_are_not_overwritten(blas, rng, monkeypatch):
             return np.asarray(super().__getitem__(key))
 
     def pairs():
-        for block, drawn in zip(paths.blocks(14, 3, 2, buffers=2), x, strict=True):
+        for block, drawn in zip(blocks(14, 3, 2, buffers=2), x, strict=True):
             block[:] = drawn
             yield block.view(Slow), block, 0
 

@@ -12,7 +12,7 @@ from tests import oracles
 @pytest.mark.parametrize("bits", [1, 2, 3, 5, 8])
 def test_levels_and_step(bits):
     """All levels that ever come out: as many, as far apart and as symmetric as the data sheet says."""
-    q = tl.Quantizer(bits, full_scale=3.0)
+    q = tl.hardware.Quantizer(bits, full_scale=3.0)
     out = np.unique(q.round(np.linspace(-3.0, 3.0, 20_001))[0])
     assert out.size == q.levels == (2 if bits == 1 else 2**bits - 1)
     np.testing.assert_allclose(np.diff(out), q.step(3.0), rtol=1e-9)
@@ -29,32 +29,32 @@ def test_levels_and_step(bits):
 def test_nearest_level_wins(bits, full_scale, x):
     """Against trying all levels; ties (a float away from the middle) may go either way."""
     x = np.array(x) * full_scale
-    out, clipped = tl.Quantizer(bits, full_scale).round(x)
+    out, clipped = tl.hardware.Quantizer(bits, full_scale).round(x)
     truth = oracles.quantise(x, bits, full_scale)
     np.testing.assert_allclose(np.abs(out - x), np.abs(truth - x), atol=1e-9 * full_scale)
     assert clipped == np.count_nonzero(np.abs(x) > full_scale * (1 + 1e-12))
 
 
 def test_saturation_is_counted_and_clipped():
-    out, clipped = tl.Quantizer(4, full_scale=1.0).round([[0.5, 7.0], [-1.5, 1.0]])
+    out, clipped = tl.hardware.Quantizer(4, full_scale=1.0).round([[0.5, 7.0], [-1.5, 1.0]])
     assert clipped == 2
     np.testing.assert_allclose(out[[0, 1], [1, 0]], [1.0, -1.0])
-    assert tl.Quantizer(4).round([0.5, 7.0, -1.5])[1] == 0  # auto-ranging never saturates
-    assert tl.Quantizer(4).round([0.5, 7.0], full_scale=1.0)[1] == 1  # but a range set beforehand does
+    assert tl.hardware.Quantizer(4).round([0.5, 7.0, -1.5])[1] == 0  # auto-ranging never saturates
+    assert tl.hardware.Quantizer(4).round([0.5, 7.0], full_scale=1.0)[1] == 1  # but a range set beforehand does
 
 
 def test_auto_range_is_the_largest_magnitude(rng):
     x = rng.standard_normal(50)
-    q = tl.Quantizer(6)
+    q = tl.hardware.Quantizer(6)
     assert q.range_of(x) == np.abs(x).max()
     out, _ = q.round(x)
     np.testing.assert_allclose(out, oracles.quantise(x, 6, np.abs(x).max()), atol=1e-14)
-    assert tl.Quantizer(6, 2.5).range_of(x) == 2.5
+    assert tl.hardware.Quantizer(6, 2.5).range_of(x) == 2.5
 
 
 def test_ideal_converter_changes_nothing(rng):
     x = rng.standard_normal(5)
-    q = tl.Quantizer()
+    q = tl.hardware.Quantizer()
     out, clipped = q.round(x)
     np.testing.assert_array_equal(out, x)
     assert out is not x
@@ -63,14 +63,14 @@ def test_ideal_converter_changes_nothing(rng):
 
 
 def test_all_zeros_stay_zeros():
-    out, clipped = tl.Quantizer(8).round(np.zeros(3))
+    out, clipped = tl.hardware.Quantizer(8).round(np.zeros(3))
     np.testing.assert_array_equal(out, 0.0)
     assert clipped == 0
 
 
 def test_comparator():
     """One bit: the sign, at full scale."""
-    out, clipped = tl.Quantizer(1, full_scale=2.0).round([0.1, -0.1, 1.9, -5.0])
+    out, clipped = tl.hardware.Quantizer(1, full_scale=2.0).round([0.1, -0.1, 1.9, -5.0])
     np.testing.assert_array_equal(out, [2.0, -2.0, 2.0, -2.0])
     assert clipped == 1
 
@@ -78,7 +78,7 @@ def test_comparator():
 @pytest.mark.parametrize("bits", [1, 2, 5])
 def test_stochastic_rounding_is_unbiased(bits, rng):
     """The mean over roundings is the input, and only the two levels next to it are ever used."""
-    q = tl.Quantizer(bits, full_scale=1.0, rounding="stochastic")
+    q = tl.hardware.Quantizer(bits, full_scale=1.0, rounding="stochastic")
     x = np.linspace(-1.0, 1.0, 23)
     out = np.array([q.round(x, rng)[0] for _ in range(4000)])
     step = q.step(1.0)
@@ -93,14 +93,14 @@ def test_rounding_leaves_the_input_alone(rng):
     x = rng.standard_normal(6)
     before = x.copy()
     for rounding in ("nearest", "stochastic"):
-        tl.Quantizer(3, rounding=rounding).round(x, rng)
+        tl.hardware.Quantizer(3, rounding=rounding).round(x, rng)
     np.testing.assert_array_equal(x, before)
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
 def test_error_variance(rounding, rng):
     """Mean square error of 2e5 numbers spread evenly."""
-    q = tl.Quantizer(4, full_scale=1.0, rounding=rounding)
+    q = tl.hardware.Quantizer(4, full_scale=1.0, rounding=rounding)
     x = rng.uniform(-1.0, 1.0, 200_000)
     squares = (q.round(x, rng)[0] - x) ** 2
     assert abs(squares.mean() - q.error_variance(1.0)) < 5 * squares.std() / np.sqrt(x.size)
@@ -108,7 +108,7 @@ def test_error_variance(rounding, rng):
 
 @pytest.mark.parametrize("ratio", [0.0, 0.03, 0.1, 0.3, 0.6])
 def test_error_left_after_averaging_noisy_reads(ratio):
-    q = tl.Quantizer(5, full_scale=1.0)
+    q = tl.hardware.Quantizer(5, full_scale=1.0)
     step = q.step(1.0)
     exact = oracles.averaged_rounding_error(step, ratio * step)
     value = q.averaged_error_variance(1.0, np.array([ratio * step]))[0]
@@ -116,13 +116,13 @@ def test_error_left_after_averaging_noisy_reads(ratio):
 
 
 def test_error_left_after_averaging_keeps_the_shape():
-    q = tl.Quantizer(5, full_scale=1.0)
+    q = tl.hardware.Quantizer(5, full_scale=1.0)
     sd = np.array([[0.0, 1e-3], [1e-2, 1.0]])
     left = q.averaged_error_variance(1.0, sd)
     assert left.shape == sd.shape
     assert left[0, 0] == pytest.approx(q.step(1.0) ** 2 / 12, rel=1e-12)
     assert (np.diff(left.ravel()) < 0).all()
-    stochastic = tl.Quantizer(5, full_scale=1.0, rounding="stochastic")
+    stochastic = tl.hardware.Quantizer(5, full_scale=1.0, rounding="stochastic")
     np.testing.assert_array_equal(stochastic.averaged_error_variance(1.0, sd), 0.0)
 
 
@@ -139,9 +139,9 @@ def test_error_left_after_averaging_keeps_the_shape():
 )
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
-        tl.Quantizer(**options)
+        tl.hardware.Quantizer(**options)
 
 
 def test_stochastic_rounding_needs_a_generator():
     with pytest.raises(ValueError, match="stochastic rounding needs rng"):
-        tl.Quantizer(4, rounding="stochastic").round([0.1])
+        tl.hardware.Quantizer(4, rounding="stochastic").round([0.1])

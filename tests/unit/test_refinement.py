@@ -112,7 +112,7 @@ def test_products_alone_need_two_small_corrections():
 def test_at_the_rounding_floor_it_gives_up():
     A = tl.problems.with_condition(50, 1e13, rng=0)
     for seed in range(5):
-        with pytest.raises(tl.NotConverged, match="near 1e-16 times the condition number") as error:
+        with pytest.raises(tl.errors.NotConverged, match="near 1e-16 times the condition number") as error:
             tl.solve(A, np.ones(50), refine=True, rtol=1e-12, rng=seed)
         assert int(re.search(r"after (\d+) rounds", str(error.value))[1]) < 50
 
@@ -129,7 +129,7 @@ def test_units_of_b_do_not_matter(unit):
 def test_a_short_burn_in_is_told_once_in_the_units_of_b(unit):
     """What the first round leaves out: e^{-A t0} phi(A duration) A^-1 b, from discharged cells."""
     A, b = np.diag([1.0, 0.25]), unit * np.array([2.0, 1.0])
-    with pytest.warns(tl.NotEquilibrated) as seen:
+    with pytest.warns(tl.errors.NotEquilibrated) as seen:
         r = tl.solve(A, b, refine=True, rtol=1e-3, duration=40.0, burn_in=0.5, rng=0)
     assert len(seen) == 1
     assert len(r.rounds) > 1
@@ -145,9 +145,9 @@ def test_a_short_burn_in_is_told_once_in_the_units_of_b(unit):
 
 def test_converters_that_saturate_are_named():
     A, device = kernel_matrix(6), tl.Device(adc_bits=8, adc_range=1e-3)
-    with pytest.raises(tl.NotConverged, match=r"\d+ numbers saturated their converter; a wider adc_range helps"):
+    with pytest.raises(tl.errors.NotConverged, match=r"\d+ numbers saturated their converter; a wider adc_range helps"):
         tl.solve(A, np.ones(6), refine=True, rtol=1e-6, device=device, rng=0)
-    with pytest.raises(tl.NotConverged, match="every voltage was read as 0"):
+    with pytest.raises(tl.errors.NotConverged, match="every voltage was read as 0"):
         tl.solve(A, np.ones(6), refine=True, rtol=1e-6, device=tl.Device(adc_bits=8, adc_range=1e5), rng=0)
 
 
@@ -158,7 +158,7 @@ def test_too_few_bits_stop_and_say_how_many_would_do():
         try:
             tl.solve(A, b, refine=True, rtol=1e-9, device=tl.Device(matrix_bits=bits), rng=0)
             break
-        except (tl.NotConverged, tl.NotPositiveDefinite) as error:
+        except (tl.errors.NotConverged, tl.errors.NotPositiveDefinite) as error:
             failing = error
     assert failing is not None
     assert bits > 5
@@ -228,7 +228,7 @@ def test_zero_right_hand_side_is_refused():
 
 def test_rounds_too_short_for_any_progress_say_so():
     A, b = tl.problems.with_condition(20, 10.0, rng=0), np.ones(20)
-    with pytest.raises(tl.NotConverged, match="a longer round"):
+    with pytest.raises(tl.errors.NotConverged, match="a longer round"):
         tl.solve(A, b, duration=1.0, beta=0.1, refine=True, rtol=1e-6, rng=0)
 
 

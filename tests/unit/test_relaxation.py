@@ -11,13 +11,7 @@ from tests import oracles
 from tests.oracles import mp
 from thermolinalg.curvature import DenseCurvature, DiagonalCurvature, KroneckerCurvature, LowRankCurvature
 from thermolinalg.optimizers.programmed import Held
-from thermolinalg.optimizers.relaxation import (
-    EulerRelaxation,
-    LawRelaxation,
-    Schedule,
-    definite_rates,
-    joint_law,
-)
+from thermolinalg.optimizers.relaxation import EulerRelaxation, LawRelaxation, Schedule, definite_rates, joint_law
 
 BETA = 2.0
 SCHEDULES = [
@@ -230,6 +224,6 @@ def test_rates_at_equilibrium_are_those_of_a_definite_matrix(rng):
     inverse = np.linalg.inv(F.dense())
     v = rng.standard_normal(5)
     np.testing.assert_allclose(F.weighted(1.0 / definite_rates(F, 0.0, ""), v), inverse @ v, rtol=1e-9)
-    with pytest.raises(tl.NotPositiveDefinite, match=r"smallest eigenvalue is 0 .* do this") as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"smallest eigenvalue is 0 .* do this") as caught:
         definite_rates(DiagonalCurvature([2.0, 0.0]), 0.0, "do this")
     assert caught.value.eigenvalue == 0.0

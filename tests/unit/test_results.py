@@ -15,7 +15,7 @@ def cost(**changes):
         "load": 1e-3, "relax": 2e-6, "integrate": 3.0, "read": 4e-9, "joule_heat": 5.0, "stochastic_heat": None,
         "stored_energy": 6.0, "energy_unit": "C V^2", "conversions": 7, "converter_energy": None,
     }  # fmt: skip
-    return tl.Cost(**(numbers | changes))
+    return tl.results.Cost(**(numbers | changes))
 
 
 def estimate(**changes):
@@ -78,7 +78,7 @@ def test_results_are_frozen():
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(record, field.name, None)
     with pytest.raises(TypeError):
-        tl.Cost(1.0)
+        tl.results.Cost(1.0)
 
 
 def test_estimates_compare_by_identity():
@@ -103,7 +103,7 @@ def test_every_result_of_the_primitives_reads_well():
     for result in (
         tl.solve(np.eye(2), np.ones(2), duration=5.0, device=tl.Device.tngd(voltage_unit=1e-3), rng=0),
         tl.inv(np.eye(2), n_reads=5, read_spacing=1.0, rng=0),
-        tl.time_average(np.arange(400.0), np.sin(np.arange(400.0))),
+        tl.stats.time_average(np.arange(400.0), np.sin(np.arange(400.0))),
     ):
         assert str(result).startswith("Estimate (")
 

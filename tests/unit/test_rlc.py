@@ -5,9 +5,9 @@ import pytest
 import scipy.linalg
 
 from tests import oracles
-from thermolinalg.capacitances import CapacitiveForm, capacitive_form, capacitors, maxwell_matrix
+from thermolinalg.circuits.capacitances import CapacitiveForm, capacitive_form, capacitors, maxwell_matrix
+from thermolinalg.circuits.rlc import RLCSampler
 from thermolinalg.errors import NotEquilibrated, NotPositiveDefinite
-from thermolinalg.rlc import RLCSampler
 
 PARTS = {"R": 1e3, "L": 1e-4, "C": 1e-9, "kappa_0": 1e-14}
 

@@ -8,8 +8,9 @@ import scipy.linalg
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg.capacitances import CapacitiveForm, programmed_capacitors
-from thermolinalg.rlc import RLCSampler
+from thermolinalg.circuits.capacitances import CapacitiveForm
+from thermolinalg.circuits.rlc import RLCSampler
+from thermolinalg.hardware.programming import program_capacitors
 
 A = np.array([[1.5, -0.6, -0.1], [-0.6, 1.2, -0.2], [-0.1, -0.2, 0.9]])
 INVERSE = np.linalg.inv(A)
@@ -63,7 +64,7 @@ def test_cells_that_rounding_disconnects_from_ground_are_refused():
     ):
         board(thin, matrix_bits=4)
     with pytest.raises(ValueError, match="no word length helps"):
-        programmed_capacitors(np.ones(2), np.zeros((2, 2)), tl.Device(mismatch=1e4, mismatch_seed=1))
+        program_capacitors(np.ones(2), np.zeros((2, 2)), tl.Device(mismatch=1e4, mismatch_seed=1))
 
 
 def test_the_circuit_rules_its_device():

@@ -6,7 +6,7 @@ import pytest
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg import paths
+from thermolinalg.measurement import paths
 
 HALF_SPACING = 2.0**-25  # half the distance of the single-precision numbers just below 1
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from thermolinalg import laws, spectral_bounds, underdamped_laws
+from thermolinalg import laws
+from thermolinalg.laws import bounds, underdamped
 
 
 def protocols(rng):
@@ -28,13 +29,13 @@ def test_bounds_hold_between_the_ends(inertial, rng):
         burn_in = 10.0 ** rng.uniform(-3, 4)
         extra = physics(rng, low) if inertial else {}
         for name, times in protocols(rng):
-            kind = getattr(underdamped_laws if inertial else laws, name)
+            kind = getattr(underdamped if inertial else laws, name)
             now, settled = (kind(burn_in=t, **times, **extra) for t in (burn_in, np.inf))
             memory = np.abs(now.memory(lam)).max()
-            assert memory <= spectral_bounds.memory_at_most(now, low) * (1 + 1e-9) + 1e-14
-            assert settled.variance(lam).max() <= spectral_bounds.variance_at_most(settled, low) * (1 + 1e-9)
-            assert now.variance(lam).min() >= spectral_bounds.variance_at_least(now, low, high) * (1 - 1e-9)
-            slowest, fastest = spectral_bounds.decay_rates(now, low, high)
+            assert memory <= bounds.memory_at_most(now, low) * (1 + 1e-9) + 1e-14
+            assert settled.variance(lam).max() <= bounds.variance_at_most(settled, low) * (1 + 1e-9)
+            assert now.variance(lam).min() >= bounds.variance_at_least(now, low, high) * (1 - 1e-9)
+            slowest, fastest = bounds.decay_rates(now, low, high)
             rates = now.decay_rates(lam)
             assert slowest <= rates[0] * (1 + 1e-12)
             assert fastest >= rates[1] * (1 - 1e-12)
@@ -45,22 +46,22 @@ def test_bounds_are_met_where_the_slowest_mode_creeps(friction):
     low, high = 0.01, 1.0
     inertia = {"mass": 1.0, "friction": friction}
     for readout in (
-        underdamped_laws.Integrator(burn_in=np.inf, duration=30.0, **inertia),
-        underdamped_laws.Reads(burn_in=np.inf, n_reads=9, spacing=3.0, **inertia),
+        underdamped.Integrator(burn_in=np.inf, duration=30.0, **inertia),
+        underdamped.Reads(burn_in=np.inf, n_reads=9, spacing=3.0, **inertia),
     ):
         largest = readout.variance(np.geomspace(low, high, 200)).max()
-        assert spectral_bounds.variance_at_most(readout, low) == pytest.approx(largest, rel=1e-9)
-    early = underdamped_laws.Reads(burn_in=5.0, n_reads=9, spacing=3.0, **inertia)
+        assert bounds.variance_at_most(readout, low) == pytest.approx(largest, rel=1e-9)
+    early = underdamped.Reads(burn_in=5.0, n_reads=9, spacing=3.0, **inertia)
     largest = np.abs(early.memory(np.geomspace(low, high, 200))).max()
-    assert spectral_bounds.memory_at_most(early, low) == pytest.approx(largest, rel=1e-9)
+    assert bounds.memory_at_most(early, low) == pytest.approx(largest, rel=1e-9)
 
 
 @pytest.mark.parametrize("friction", [1e-3, 0.2, 30.0])
 def test_bounds_of_a_long_integrator_are_near_whatever_the_friction(friction):
     """Long averages have the variance 2 gamma / (time lam^2)."""
     low, high, time = 0.01, 0.3, 1e9
-    readout = underdamped_laws.Integrator(burn_in=np.inf, duration=time, mass=1.0, friction=friction)
-    most = spectral_bounds.variance_at_most(readout, low) * time * low**2 / (2.0 * friction)
-    least = spectral_bounds.variance_at_least(readout, low, high) * time * high**2 / (2.0 * friction)
+    readout = underdamped.Integrator(burn_in=np.inf, duration=time, mass=1.0, friction=friction)
+    most = bounds.variance_at_most(readout, low) * time * low**2 / (2.0 * friction)
+    least = bounds.variance_at_least(readout, low, high) * time * high**2 / (2.0 * friction)
     assert 0.999 < most < 1.1
     assert 0.9 < least < 1.001

@@ -27,7 +27,7 @@ def ar1(rng, rho, n, shape=()):
 def test_autocorrelation_time_of_ar1(rho, rng):
     """Sokal's error of the estimate: sqrt(2 (2 M + 1) / n) relative, with a window M of about 5 tau."""
     n, exact = 20_000, (1 + rho) / (1 - rho)
-    times = tl.autocorrelation_time(ar1(rng, rho, n, (8,)))
+    times = tl.stats.autocorrelation_time(ar1(rng, rho, n, (8,)))
     assert times.shape == (8,)
     error = exact * np.sqrt(2 * (10 * exact + 1) / n)
     assert (np.abs(times - exact) < 5 * error).all()
@@ -37,18 +37,18 @@ def test_autocorrelation_time_of_ar1(rho, rng):
 
 def test_anticorrelated_reads_count_more_than_once(rng):
     x = ar1(rng, -0.5, 20_000)
-    assert tl.autocorrelation_time(x) == pytest.approx(1 / 3, rel=0.15)
-    assert tl.effective_sample_size(x) > 2 * 20_000
+    assert tl.stats.autocorrelation_time(x) == pytest.approx(1 / 3, rel=0.15)
+    assert tl.stats.effective_sample_size(x) > 2 * 20_000
 
 
 def test_effective_sample_size(rng):
     x = ar1(rng, 0.6, 4000, (3,))
-    np.testing.assert_allclose(tl.effective_sample_size(x), 4000 / tl.autocorrelation_time(x))
+    np.testing.assert_allclose(tl.stats.effective_sample_size(x), 4000 / tl.stats.autocorrelation_time(x))
 
 
 def test_a_constant_series_has_no_error():
-    assert tl.autocorrelation_time(np.ones(50)) == 1.0
-    estimate = tl.time_average(np.arange(50.0), np.ones(50))
+    assert tl.stats.autocorrelation_time(np.ones(50)) == 1.0
+    estimate = tl.stats.time_average(np.arange(50.0), np.ones(50))
     assert estimate.value == 1.0
     assert estimate.stderr == 0.0
 
@@ -56,24 +56,24 @@ def test_a_constant_series_has_no_error():
 @few_reads
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=12))
 def test_autocorrelation_time_of_any_series_is_positive(xs):
-    times = tl.autocorrelation_time(xs)
+    times = tl.stats.autocorrelation_time(xs)
     assert np.isfinite(times)
     assert times > 0
-    assert np.isfinite(tl.time_average(np.arange(len(xs)), xs).stderr)
+    assert np.isfinite(tl.stats.time_average(np.arange(len(xs)), xs).stderr)
 
 
 def test_batch_means_by_hand(rng):
     x = rng.standard_normal((23, 2))
     means = np.array([x[3 * k : 3 * k + 3].mean(axis=0) for k in range(7)])
     expected = np.sqrt(((means - means.mean(axis=0)) ** 2).sum(axis=0) / 6 / 7)
-    np.testing.assert_allclose(tl.batch_means(x, 7), expected, rtol=1e-12)
+    np.testing.assert_allclose(tl.stats.batch_means(x, 7), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["autocorrelation", "batch means"])
 def test_error_bars_are_calibrated(method, rng):
     """400 stationary series with the known mean 0: z-scores have standard deviation 1."""
     xs = ar1(rng, 0.7, 4000, (400,))
-    estimate = tl.time_average(np.arange(4000.0), xs, method=method)
+    estimate = tl.stats.time_average(np.arange(4000.0), xs, method=method)
     z = estimate.value / estimate.stderr
     assert abs(z.mean()) < 4 / np.sqrt(400)
     assert abs(z.std() - 1.0) < 0.15
@@ -86,7 +86,7 @@ def scores(relaxations, chains, method="autocorrelation", seeds=200, spacing=0.2
         xs = ar1(np.random.default_rng(seed), np.exp(-spacing), n, (chains, 1)).transpose(1, 0, 2)
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            r = tl.time_average(np.arange(n), xs, method=method)
+            r = tl.stats.time_average(np.arange(n), xs, method=method)
         warned += any(issubclass(each.category, UnreliableStderr) for each in seen)
         z.append((r.value / r.stderr)[0])
     return np.array(z), warned / seeds
@@ -110,10 +110,10 @@ def test_chains_know_what_a_short_record_does_not(relaxations, chains):
 
 def test_the_warning_points_at_the_caller(rng):
     with pytest.warns(UnreliableStderr) as seen:
-        tl.time_average(np.arange(5.0), np.arange(5.0))
+        tl.stats.time_average(np.arange(5.0), np.arange(5.0))
     assert seen[0].filename == __file__
     with pytest.warns(UnreliableStderr, match="the reads are worth"):
-        tl.time_average(np.arange(30.0) ** 1.1, rng.standard_normal(30), method="batch means", n_batches=5)
+        tl.stats.time_average(np.arange(30.0) ** 1.1, rng.standard_normal(30), method="batch means", n_batches=5)
 
 
 def test_white_noise_does_not_hide_a_slow_quantity():
@@ -122,7 +122,7 @@ def test_white_noise_does_not_hide_a_slow_quantity():
     for seed in range(100):
         rng = np.random.default_rng(seed)
         x = np.sqrt(0.1) * ar1(rng, np.exp(-1 / 50), n) + np.sqrt(0.9) * rng.standard_normal(n)
-        r = tl.time_average(np.arange(n), x)
+        r = tl.stats.time_average(np.arange(n), x)
         z.append(r.value / r.stderr)
     assert abs(np.std(z, ddof=1) - 1.0) < 4 / np.sqrt(200)
 
@@ -131,13 +131,15 @@ def test_white_noise_does_not_hide_a_slow_quantity():
 @pytest.mark.parametrize("method", ["autocorrelation", "batch means"])
 def test_units_do_not_matter(method, rng):
     x, times = ar1(rng, 0.5, 300, (5, 2)).transpose(1, 0, 2), np.arange(300.0)
-    one = tl.time_average(times, x, method=method)
+    one = tl.stats.time_average(times, x, method=method)
     for unit in (1e200, 1e-200, 1e300, 1e-300):
-        other = tl.time_average(times, unit * x, method=method)
+        other = tl.stats.time_average(times, unit * x, method=method)
         np.testing.assert_allclose(other.value, unit * one.value, rtol=1e-12)
         np.testing.assert_allclose(other.stderr, unit * one.stderr, rtol=1e-12)
-        np.testing.assert_allclose(tl.autocorrelation_time(unit * x[0]), tl.autocorrelation_time(x[0]), rtol=1e-12)
-        np.testing.assert_allclose(tl.batch_means(unit * x[0]), unit * tl.batch_means(x[0]), rtol=1e-12)
+        np.testing.assert_allclose(
+            tl.stats.autocorrelation_time(unit * x[0]), tl.stats.autocorrelation_time(x[0]), rtol=1e-12
+        )
+        np.testing.assert_allclose(tl.stats.batch_means(unit * x[0]), unit * tl.stats.batch_means(x[0]), rtol=1e-12)
 
 
 @few_reads
@@ -145,7 +147,7 @@ def test_shapes(rng):
     times = np.arange(0.0, 40.0, 0.5)
     for shape, value_shape, chains in (((80,), (), 1), ((80, 3), (3,), 1), ((5, 80, 3), (3,), 5)):
         for method in ("autocorrelation", "batch means"):
-            estimate = tl.time_average(times, rng.standard_normal(shape), method=method, n_batches=8)
+            estimate = tl.stats.time_average(times, rng.standard_normal(shape), method=method, n_batches=8)
             assert estimate.value.shape == estimate.stderr.shape == value_shape
             assert estimate.n_chains == chains
             assert estimate.duration == 40.0
@@ -157,22 +159,22 @@ def test_shapes(rng):
 def test_chains_are_averaged(rng):
     """Two chains of one mean are one record; of chains that differ, the scatter of their means is the error."""
     xs, times = rng.standard_normal((2, 400, 2)), np.arange(400.0)
-    together = tl.time_average(times, xs)
+    together = tl.stats.time_average(times, xs)
     np.testing.assert_allclose(together.value, xs.mean(axis=(0, 1)), atol=1e-14)
     np.testing.assert_allclose(together.stderr, 1 / np.sqrt(800), rtol=0.35)
     shifts = np.array([-3.0, 1.0, 0.5, 1.5, 2.0])
     with pytest.warns(UnreliableStderr, match="the reads are worth"):
-        apart = tl.time_average(times, shifts[:, None, None] + 1e-3 * rng.standard_normal((5, 400, 1)))
+        apart = tl.stats.time_average(times, shifts[:, None, None] + 1e-3 * rng.standard_normal((5, 400, 1)))
     assert apart.stderr[0] >= shifts.std(ddof=1) / np.sqrt(5) * 0.999
     with pytest.warns(UnreliableStderr):
-        apart = tl.time_average(times, shifts[:2, None, None] + 1e-3 * rng.standard_normal((2, 400, 1)))
+        apart = tl.stats.time_average(times, shifts[:2, None, None] + 1e-3 * rng.standard_normal((2, 400, 1)))
     assert apart.stderr[0] > 1.0  # of two chains four apart
 
 
 def test_burn_in_leaves_out_the_first_reads(rng):
     x = rng.standard_normal(100)
     x[:20] += 1e6
-    estimate = tl.time_average(7.0 + 0.1 * np.arange(100), x, burn_in=1.95)
+    estimate = tl.stats.time_average(7.0 + 0.1 * np.arange(100), x, burn_in=1.95)
     assert estimate.value == pytest.approx(x[20:].mean())
     assert (estimate.n_reads, estimate.burn_in) == (80, 1.95)
 
@@ -181,7 +183,7 @@ def test_burn_in_leaves_out_the_first_reads(rng):
 def test_uneven_times_by_trapezoids(rng):
     """A straight line read at any times has its mid value as average."""
     times = np.sort(rng.uniform(0.0, 10.0, 200))
-    estimate = tl.time_average(times, 2.0 * times + 1.0, method="batch means", n_batches=4)
+    estimate = tl.stats.time_average(times, 2.0 * times + 1.0, method="batch means", n_batches=4)
     assert estimate.value == pytest.approx(times[0] + times[-1] + 1.0)
     assert estimate.read_spacing is None
     # batches of a line: their means are equally spaced over the range
@@ -193,16 +195,16 @@ def test_uneven_times_by_trapezoids(rng):
 
 def test_uneven_and_even_times_agree_where_both_apply(rng):
     x = ar1(rng, 0.8, 6400, (30,))
-    even = tl.time_average(np.arange(6400.0), x, method="batch means")
+    even = tl.stats.time_average(np.arange(6400.0), x, method="batch means")
     times = np.arange(6400.0) + np.where(np.arange(6400) % 2, 1e-3, 0.0)
-    uneven = tl.time_average(times, x, method="batch means")
+    uneven = tl.stats.time_average(times, x, method="batch means")
     np.testing.assert_allclose(uneven.value, even.value, atol=5e-3)
     np.testing.assert_allclose(uneven.stderr, even.stderr, rtol=0.05)
 
 
 @few_reads
 def test_integers_and_lists_are_taken():
-    estimate = tl.time_average([0, 1, 2, 3], [1, 2, 1, 2])
+    estimate = tl.stats.time_average([0, 1, 2, 3], [1, 2, 1, 2])
     assert estimate.value == 1.5
     assert estimate.value.dtype == np.float64
 
@@ -210,27 +212,27 @@ def test_integers_and_lists_are_taken():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tl.autocorrelation_time([1.0]), "xs must hold at least 2 reads along its first axis"),
-        (lambda: tl.autocorrelation_time(3.0), "xs must hold at least 2 reads"),
-        (lambda: tl.effective_sample_size([1.0, np.nan]), r"xs must be finite, got nan at index \(1,\)"),
-        (lambda: tl.batch_means(np.ones(10), 11), "batch_means needs at least n_batches = 11 reads, got 10"),
-        (lambda: tl.batch_means(np.ones(10), 1), "n_batches must be at least 2, got 1"),
-        (lambda: tl.time_average([0.0, 1.0], np.ones(3)), r"or \(chains, n, d\) with n = 2, got \(3,\)"),
-        (lambda: tl.time_average([0.0, 1.0], np.ones((2, 2, 2, 2))), "xs must have shape"),
-        (lambda: tl.time_average([0.0, 1.0], np.ones((0, 2, 3))), r"n = 2, got \(0, 2, 3\)"),
-        (lambda: tl.time_average([0.0, 1.0], np.ones((2, 0))), r"n = 2, got \(2, 0\)"),
-        (lambda: tl.autocorrelation_time(np.ones((5, 0))), r"got shape \(5, 0\)"),
-        (lambda: tl.time_average([0.0, 0.0], np.ones(2)), "times must be at least two, and increase"),
-        (lambda: tl.time_average([0.0], np.ones(1)), "times must be at least two"),
-        (lambda: tl.time_average([0.0, 1.0, 5.0], np.ones(3)), "times must be equally spaced"),
-        (lambda: tl.time_average([0.0, 1.0], np.ones(2), burn_in=0.5), "burn_in = 0.5 leaves 1 reads"),
-        (lambda: tl.time_average([0.0, 1.0], np.ones(2), burn_in=-1.0), "burn_in must be non-negative"),
+        (lambda: tl.stats.autocorrelation_time([1.0]), "xs must hold at least 2 reads along its first axis"),
+        (lambda: tl.stats.autocorrelation_time(3.0), "xs must hold at least 2 reads"),
+        (lambda: tl.stats.effective_sample_size([1.0, np.nan]), r"xs must be finite, got nan at index \(1,\)"),
+        (lambda: tl.stats.batch_means(np.ones(10), 11), "batch_means needs at least n_batches = 11 reads, got 10"),
+        (lambda: tl.stats.batch_means(np.ones(10), 1), "n_batches must be at least 2, got 1"),
+        (lambda: tl.stats.time_average([0.0, 1.0], np.ones(3)), r"or \(chains, n, d\) with n = 2, got \(3,\)"),
+        (lambda: tl.stats.time_average([0.0, 1.0], np.ones((2, 2, 2, 2))), "xs must have shape"),
+        (lambda: tl.stats.time_average([0.0, 1.0], np.ones((0, 2, 3))), r"n = 2, got \(0, 2, 3\)"),
+        (lambda: tl.stats.time_average([0.0, 1.0], np.ones((2, 0))), r"n = 2, got \(2, 0\)"),
+        (lambda: tl.stats.autocorrelation_time(np.ones((5, 0))), r"got shape \(5, 0\)"),
+        (lambda: tl.stats.time_average([0.0, 0.0], np.ones(2)), "times must be at least two, and increase"),
+        (lambda: tl.stats.time_average([0.0], np.ones(1)), "times must be at least two"),
+        (lambda: tl.stats.time_average([0.0, 1.0, 5.0], np.ones(3)), "times must be equally spaced"),
+        (lambda: tl.stats.time_average([0.0, 1.0], np.ones(2), burn_in=0.5), "burn_in = 0.5 leaves 1 reads"),
+        (lambda: tl.stats.time_average([0.0, 1.0], np.ones(2), burn_in=-1.0), "burn_in must be non-negative"),
         (
-            lambda: tl.time_average([0.0, 1.0], np.ones(2), method="jackknife"),
+            lambda: tl.stats.time_average([0.0, 1.0], np.ones(2), method="jackknife"),
             "method must be one of 'autocorrelation'",
         ),
         (
-            lambda: tl.time_average([0.0, 1.0, 5.0], np.ones(3), method="batch means", n_batches=1),
+            lambda: tl.stats.time_average([0.0, 1.0, 5.0], np.ones(3), method="batch means", n_batches=1),
             "n_batches must be at least 2",
         ),
     ],

@@ -85,7 +85,9 @@ def test_low_rank_weights_may_be_negative_as_long_as_the_sum_is_definite(rng):
     Q = np.linalg.qr(rng.standard_normal((8, 2)))[0]
     operator = tl.LowRank(1.0, Q, [-0.5, 2.0])
     np.testing.assert_allclose(np.sort(operator.eigenvalues)[[0, -1]], [0.5, 3.0], rtol=1e-12)
-    with pytest.raises(tl.NotPositiveDefinite, match=r"sigma I \+ U S U\^T is not positive definite.*-1") as caught:
+    with pytest.raises(
+        tl.errors.NotPositiveDefinite, match=r"sigma I \+ U S U\^T is not positive definite.*-1"
+    ) as caught:
         tl.LowRank(1.0, Q, [-2.0, 2.0])
     assert caught.value.eigenvalue == pytest.approx(-1.0)
 
@@ -120,7 +122,7 @@ def test_kronecker_acts_on_row_major_vectors(rng):
 def test_kronecker_factors_may_be_singular_when_damped(rng):
     a = rng.standard_normal((4, 1))
     B = oracles.random_spd(rng, 3, 5.0)
-    with pytest.raises(tl.NotPositiveDefinite, match=r"A x B \+ damping I is singular to working precision"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"A x B \+ damping I is singular to working precision"):
         tl.Kronecker(a @ a.T, B)
     damped = tl.Kronecker(a @ a.T, B, damping=0.1)
     np.testing.assert_allclose(damped.dense(), np.kron(a @ a.T, B) + 0.1 * np.eye(12), atol=1e-12)
@@ -135,5 +137,5 @@ def test_kronecker_refuses():
         tl.Kronecker(np.eye(2), np.eye(2), damping=-1)
     with pytest.raises(ValueError, match=r"B must be a square matrix of shape \(d, d\), got \(2, 3\)"):
         tl.Kronecker(np.eye(2), np.ones((2, 3)))
-    with pytest.raises(tl.NotPositiveDefinite, match="smallest eigenvalue is -2"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="smallest eigenvalue is -2"):
         tl.Kronecker(np.diag([-1.0, 1.0]), 2.0 * np.eye(2))

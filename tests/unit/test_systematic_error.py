@@ -53,7 +53,7 @@ def test_a_relative_error_below_the_floor_is_refused_and_one_above_is_hit():
         lambda rtol: tl.solve(A, B, rtol=rtol, device=DEVICE, rng=0),
         lambda rtol: tl.inv(A, rtol=rtol, device=DEVICE, rng=0),
     ):
-        with pytest.raises(tl.QuantizationFloor, match="eps_sys alone leave"):
+        with pytest.raises(tl.errors.QuantizationFloor, match="eps_sys alone leave"):
             run(0.003)
     errors = [np.linalg.norm(tl.solve(A, B, rtol=0.05, device=DEVICE, rng=s).value - X) for s in range(200)]
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(0.05 * np.linalg.norm(X), rel=0.15)
@@ -96,7 +96,7 @@ def test_floor_of_the_gains_is_known_to_lyapunov_and_exponentials():
         lambda: tl.lyapunov(A, 2.0, rtol=0.003, device=DEVICE),
         lambda: tl.negexpm(A, rtol=0.003, device=DEVICE),
     ):
-        with pytest.raises(tl.QuantizationFloor, match="eps_sys alone leave"):
+        with pytest.raises(tl.errors.QuantizationFloor, match="eps_sys alone leave"):
             run()
 
 

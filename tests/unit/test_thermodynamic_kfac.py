@@ -135,7 +135,7 @@ def test_bits_too_few_for_definiteness_say_which_layer_and_how_many_would_do(rng
     F = KroneckerCurvature(np.ones((6, 6)) + 1e-3 * np.diag(np.arange(6.0)), np.eye(2))
     optimizer = ThermodynamicKFAC(1.0, 1e-5, device=tl.Device(beta=np.inf, matrix_bits=4, matrix_range=1.2))
     state = optimizer.init(np.zeros(12))
-    with pytest.raises(tl.NotPositiveDefinite, match=r"matrix_bits=\d+ would do") as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"matrix_bits=\d+ would do") as caught:
         optimizer.step(np.zeros(12), np.ones(12), F, state)
     assert caught.value.__notes__ == ["layer 0 of shape (6, 2) of the curvature"]
     assert state.step == 0

@@ -273,7 +273,7 @@ def test_curvature_of_rank_zero_is_damping_alone(F, rng):
     g = rng.standard_normal(N)
     np.testing.assert_allclose(take(TNGD(1.0, 0.2, np.inf), [(F, None, g)])[0][0], -g / 0.2, rtol=1e-12)
     np.testing.assert_allclose(take(TNGD(1.0, 0.0, 3.0), [(F, None, g)])[0][0], -4.0 * g, rtol=1e-12)
-    with pytest.raises(tl.NotPositiveDefinite, match="give a positive damping, or a finite time"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="give a positive damping, or a finite time"):
         take(TNGD(1.0, 0.0, np.inf), [(F, None, g)])
 
 

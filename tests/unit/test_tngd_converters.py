@@ -136,18 +136,18 @@ def test_saturation_is_counted(rng):
 
 def test_too_few_bits_for_a_stable_device(rng):
     v = np.array([1.0, 0.9, 0.2])
-    with pytest.raises(tl.NotPositiveDefinite, match=r"as programmed \(matrix_bits=3.*matrix_bits=\d+ would do"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"as programmed \(matrix_bits=3.*matrix_bits=\d+ would do"):
         estimate(DenseCurvature(np.outer(v, v)), v, 1e-3, matrix_bits=3)
-    with pytest.raises(tl.NotPositiveDefinite, match=r"matrix_bits=3.*matrix_bits=\d+ would do"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match=r"matrix_bits=3.*matrix_bits=\d+ would do"):
         estimate(DiagonalCurvature([1.0, 0.0]), np.ones(2), 0.01, matrix_bits=3)
     H = np.array([[1.0, 0.9], [0.9, 0.82]])  # of determinant 0.01; at 3 bits [[3, 3], [3, 2]] / 3
     F, g = LowRankCurvature(np.eye(2, 6), H), np.ones(6)
-    with pytest.raises(tl.NotPositiveDefinite, match="more bits are needed, or a damping above") as caught:
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="more bits are needed, or a damping above") as caught:
         estimate(F, g, 1e-4, matrix_bits=3)
     assert caught.value.eigenvalue < 0.0
     enough = 1.01 * (1e-4 - caught.value.eigenvalue)
     assert np.isfinite(estimate(F, g, enough, matrix_bits=3)[0]).all()
-    with pytest.raises(tl.NotPositiveDefinite, match="damping=0"):
+    with pytest.raises(tl.errors.NotPositiveDefinite, match="damping=0"):
         estimate(F, g, 0.0, matrix_bits=3)
 
 
@@ -161,5 +161,5 @@ def test_what_cannot_be_rounded_is_refused_with_a_way_out(rng):
     with pytest.raises(ValueError, match=r"mismatch=0.1 would make the arrays of J and J\^T unlike"):
         estimate(LowRankCurvature(rows), g, mismatch=0.1)
     x, _ = estimate(DenseCurvature(rows.T @ rows), g, mismatch=0.01)
-    held, _ = tl.Device(mismatch=0.01).program_array(rows.T @ rows + 0.3 * np.eye(N))
+    held, _ = tl.hardware.program_array(rows.T @ rows + 0.3 * np.eye(N), tl.Device(mismatch=0.01))
     np.testing.assert_allclose(x, law(held, g), rtol=1e-9, atol=1e-12)

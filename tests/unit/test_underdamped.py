@@ -1,4 +1,4 @@
-"""Underdamped devices: read-outs against matrix exponentials, physics, exact and splitting paths."""
+"""Langevin devices: read-outs against matrix exponentials, physics, exact and splitting paths."""
 
 from dataclasses import replace
 
@@ -8,8 +8,9 @@ import scipy.linalg
 
 from thermolinalg import laws as overdamped
 from thermolinalg.errors import NotPositiveDefinite
-from thermolinalg.kernels import underdamped as kernels
-from thermolinalg.underdamped import Underdamped, critical_friction
+from thermolinalg.laws.underdamped import critical_friction
+from thermolinalg.numerics.kernels import underdamped as kernels
+from thermolinalg.processes import Langevin
 
 # Matrix exponentials ---------------------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ def test_read_outs_agree_with_matrix_exponentials(friction):
     A, b, x0 = problem(np.random.default_rng(11))
     d, mass, beta = len(b), 1.5, 2.5
     F, Q = augmented(A, b, mass, friction, beta)
-    device = Underdamped(A, b, mass=mass, friction=friction, beta=beta)
+    device = Langevin(A, b, mass=mass, friction=friction, beta=beta)
     start = np.concatenate((x0, np.zeros(2 * d), [1.0]))
     Phi, C = van_loan(F, Q, 3.0)
     mean, covariance = Phi @ start, C
@@ -90,7 +91,7 @@ def test_device_moments_agree_with_matrix_exponentials():
     A, b, x0 = problem(np.random.default_rng(12))
     d, mass, friction, beta = len(b), 0.8, 0.4, 3.0
     p0 = np.random.default_rng(13).standard_normal(d)
-    device = Underdamped(A, b, mass=mass, friction=friction, beta=beta)
+    device = Langevin(A, b, mass=mass, friction=friction, beta=beta)
     F, Q = augmented(A, b, mass, friction, beta)
     Phi, C = van_loan(F, Q, 4.0)
     end = Phi @ np.concatenate((x0, p0, np.zeros(d), [1.0]))
@@ -111,13 +112,13 @@ def test_autocovariance_is_the_printed_one():
     xi = friction / (2 * mass)
     omega = np.sqrt(lam / mass - xi**2)
     printed = np.exp(-xi * lag) * (np.cos(omega * lag) + xi / omega * np.sin(omega * lag)) / lam
-    device = Underdamped([[lam]], mass=mass, friction=friction)
+    device = Langevin([[lam]], mass=mass, friction=friction)
     assert device.autocovariance(lag)[0, 0] == pytest.approx(printed, rel=1e-13)
 
 
 def test_relaxation_times_of_each_mode():
     mass, friction = 2.0, 1.0
-    device = Underdamped(np.diag([1.0, 0.125, 0.01]), mass=mass, friction=friction)  # the second one critical
+    device = Langevin(np.diag([1.0, 0.125, 0.01]), mass=mass, friction=friction)  # the second one critical
     drift = [np.array([[0.0, -1 / mass], [lam, friction / mass]]) for lam in device.operator.rates]
     slowest = [1.0 / np.linalg.eigvals(B).real.min() for B in drift]
     np.testing.assert_allclose(device.relaxation_times, slowest, rtol=1e-6)
@@ -126,11 +127,11 @@ def test_relaxation_times_of_each_mode():
 
 
 def test_critical_damping_of_the_slowest_mode():
-    device = Underdamped.critically_damped(np.diag([1.0, 0.25]), mass=4.0)
+    device = Langevin.critically_damped(np.diag([1.0, 0.25]), mass=4.0)
     assert device.friction == critical_friction(0.25, 4.0) == 2.0
     assert device.relaxation_time == np.sqrt(4.0 / 0.25)
     for friction in (1.0, 4.0):  # either side is slower
-        assert Underdamped(np.diag([1.0, 0.25]), mass=4.0, friction=friction).relaxation_time > device.relaxation_time
+        assert Langevin(np.diag([1.0, 0.25]), mass=4.0, friction=friction).relaxation_time > device.relaxation_time
 
 
 def equilibration_time(readout_at, kappa):
@@ -147,7 +148,7 @@ def test_equilibration_time_grows_as_the_root_of_the_condition_number():
     over = [equilibration_time(overdamped.Voltage, kappa) for kappa in kappas]
     critical = []
     for kappa in kappas:
-        device = Underdamped.critically_damped(np.diag([1.0, 1.0 / kappa]))
+        device = Langevin.critically_damped(np.diag([1.0, 1.0 / kappa]))
         critical.append(equilibration_time(device.voltage, kappa))
     assert np.polyfit(np.log(kappas), np.log(over), 1)[0] == pytest.approx(1.0, abs=0.02)
     assert np.polyfit(np.log(kappas), np.log(critical), 1)[0] == pytest.approx(0.5, abs=0.02)
@@ -192,7 +193,7 @@ def test_integrating_steps_are_a_plain_recursion():
 
 
 def test_exact_step_has_the_covariance_of_the_law():
-    device = Underdamped(np.diag([0.3, 1.0, 5.0]), mass=1.0, friction=2.0, beta=2.0)
+    device = Langevin(np.diag([0.3, 1.0, 5.0]), mass=1.0, friction=2.0, beta=2.0)
     for time in (1e-5, 0.1, 3.0, 1e3):
         xx, px, pp = device._step(time)[2]
         C = device._modes.covariance(time) / 2.0
@@ -202,7 +203,7 @@ def test_exact_step_has_the_covariance_of_the_law():
 @pytest.mark.parametrize("times", [np.arange(1.0, 9.0), [0.0, 0.3, 0.4, 2.0, 2.5, 3.0]])
 def test_paths_without_noise_follow_the_mean(times):
     A, b, x0 = problem(np.random.default_rng(14))
-    device = Underdamped(A, b, mass=1.0, friction=0.4, beta=np.inf)
+    device = Langevin(A, b, mass=1.0, friction=0.4, beta=np.inf)
     x, p = device.sample(times, x0=x0, p0=b, n_chains=2, rng=0)
     for k, time in enumerate(times):
         mean_x, mean_p = device.mean(time, x0, b)
@@ -212,7 +213,7 @@ def test_paths_without_noise_follow_the_mean(times):
 
 def test_any_number_of_workers_gives_the_same_bits():
     A, b, _ = problem(np.random.default_rng(15))
-    device = Underdamped(A, b, mass=1.0, friction=0.4)
+    device = Langevin(A, b, mass=1.0, friction=0.4)
     once, twice = (device.sample([1.0, 2.0, 2.5], n_chains=5, rng=1, workers=n)[0] for n in (1, 3))
     np.testing.assert_array_equal(once, twice)
     once, twice = (device.baoab(dt=0.1, n_steps=3, n_chains=70, rng=1, workers=n).average for n in (1, 2))
@@ -222,7 +223,7 @@ def test_any_number_of_workers_gives_the_same_bits():
 def baoab_map(A, mass, friction, dt):
     """The linear map of one BAOAB step on (x, p) and the covariance of its noise (beta = 1), from the kernels."""
     d = len(A)
-    device = Underdamped(A, mass=mass, friction=friction)
+    device = Langevin(A, mass=mass, friction=friction)
 
     def step(states, noise):
         class Fed:
@@ -253,7 +254,7 @@ def test_splitting_is_of_second_order_and_keeps_the_law_of_x():
         moments.append(np.linalg.norm(stationary[3:, 3:] - mass * np.eye(3)))
         errors.append(np.linalg.norm(np.linalg.matrix_power(transition, round(2.0 / dt)) - exact))
         deflation = np.linalg.eigvalsh(stationary[3:, 3:]) / mass
-        device = Underdamped(A, mass=mass, friction=friction)
+        device = Langevin(A, mass=mass, friction=friction)
         reported = device.baoab(dt=dt, n_steps=1, rng=0).momentum_deflation
         np.testing.assert_allclose([deflation[-1], deflation[0]], reported, rtol=1e-9)
     assert np.polyfit(np.log(steps), np.log(moments), 1)[0] == pytest.approx(2.0, abs=1e-6)
@@ -262,7 +263,7 @@ def test_splitting_is_of_second_order_and_keeps_the_law_of_x():
 
 def test_splitting_without_noise_ends_at_the_solution():
     A, b, _ = problem(np.random.default_rng(17), kappa=4.0)
-    device = Underdamped(A, b, mass=1.0, friction=1.0, beta=np.inf)
+    device = Langevin(A, b, mass=1.0, friction=1.0, beta=np.inf)
     r = device.baoab(dt=0.3, n_steps=10, burn_in_steps=400, n_chains=2, rng=0)
     np.testing.assert_allclose(r.average, [np.linalg.solve(A, b)] * 2, rtol=1e-10)
     np.testing.assert_allclose(r.p, 0.0, atol=1e-10)
@@ -283,16 +284,16 @@ def test_splitting_without_noise_ends_at_the_solution():
 )
 def test_bad_parameters_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Underdamped(np.eye(2), **options)
+        Langevin(np.eye(2), **options)
 
 
 def test_indefinite_matrix_is_refused():
     with pytest.raises(NotPositiveDefinite, match="-1"):
-        Underdamped([[1.0, 2.0], [2.0, 1.0]], mass=1.0, friction=1.0)
+        Langevin([[1.0, 2.0], [2.0, 1.0]], mass=1.0, friction=1.0)
 
 
 def test_bad_runs_are_refused():
-    device = Underdamped(np.diag([1.0, 4.0]), mass=1.0, friction=1.0)
+    device = Langevin(np.diag([1.0, 4.0]), mass=1.0, friction=1.0)
     with pytest.raises(ValueError, match=r"dt must be below 2 sqrt\(mass / lambda_max\) = 1"):
         device.baoab(dt=1.0, n_steps=1)
     with pytest.raises(ValueError, match="times must be non-negative and increase"):

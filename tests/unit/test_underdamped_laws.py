@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from thermolinalg import laws as overdamped
-from thermolinalg import underdamped_laws as laws
-from thermolinalg.underdamped import critical_friction
+from thermolinalg.laws import underdamped as laws
+from thermolinalg.laws.underdamped import critical_friction
 
 mp = mpmath.mp.clone()
 mp.dps = 90

@@ -7,7 +7,7 @@ import scipy.sparse
 
 import thermolinalg as tl
 from tests import oracles
-from thermolinalg.warm_starts import warm_start
+from thermolinalg.primitives.warm_start import warm_start
 
 D, BETA = 6, 2.0
 

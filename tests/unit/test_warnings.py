@@ -36,7 +36,7 @@ def few_paths():
 
 
 def short_record():
-    tl.time_average(np.arange(200.0), np.cumsum(np.random.default_rng(0).standard_normal(200)))
+    tl.stats.time_average(np.arange(200.0), np.cumsum(np.random.default_rng(0).standard_normal(200)))
 
 
 def short_fit():
@@ -46,7 +46,9 @@ def short_fit():
 
 def saturated_board():
     device = tl.Device(adc_bits=8, adc_range=0.1)
-    board = tl.RLCSampler.program([[1.0, -0.2], [-0.2, 1.0]], R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14, device=device)
+    board = tl.circuits.RLCSampler.program(
+        [[1.0, -0.2], [-0.2, 1.0]], R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14, device=device
+    )
     board.gaussian_samples(1000, rng=0)
 
 

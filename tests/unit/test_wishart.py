@@ -6,7 +6,7 @@ import scipy.linalg
 import scipy.special
 
 from tests import oracles
-from thermolinalg import wishart
+from thermolinalg.numerics import wishart
 
 
 def test_the_factor_in_all_entries_at_once(rng):

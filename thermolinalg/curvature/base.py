@@ -6,8 +6,9 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg
 
-from .. import _check
-from ..modal import Modal, require_positive_definite
+from .. import _validation
+from ..operators import Modal
+from ..operators.base import require_positive_definite
 
 KINDS = ("exact", "sampled", "empirical", "ggn")
 
@@ -24,7 +25,7 @@ class Curvature(Modal):
     kind: str | None = None
 
     def _set_kind(self, kind: str | None) -> None:
-        self.kind = None if kind is None else _check.choice(kind, "kind", KINDS)
+        self.kind = None if kind is None else _validation.choice(kind, "kind", KINDS)
 
     @property
     def size(self) -> int:
@@ -33,7 +34,7 @@ class Curvature(Modal):
 
     def quadratic(self, v) -> float:
         """v^T F v for v (N,): the squared length of a step in this metric."""
-        v = _check.vector(v, "v", self.size)
+        v = _validation.vector(v, "v", self.size)
         return float(v @ self.matvec(v))
 
     def range_mask(self, cutoff: float) -> np.ndarray:
@@ -83,7 +84,7 @@ class Damped(Modal):
 
     def __init__(self, curvature: Curvature, damping: float):
         self.curvature = curvature
-        self.damping = _check.positive(damping, "damping", zero=True)
+        self.damping = _validation.positive(damping, "damping", zero=True)
         self.shape = curvature.shape
         low, high = self.bounds
         size = 1 if self.damping else curvature.size  # a damping has no rounding, eigenvalues of F have
@@ -156,7 +157,7 @@ def norm(v: np.ndarray) -> float:
 
 def real_rows(value) -> np.ndarray:
     """Rows J (n, N), one for each sample and cotangent."""
-    rows = _check.real_array(value, "rows")
+    rows = _validation.real_array(value, "rows")
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"rows must have shape (n, N), one row for each sample and cotangent, got {rows.shape}")
     return rows

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from .base import Curvature
 
 
@@ -74,7 +74,7 @@ class BlockCurvature(Curvature):
 
     def matvec(self, v):
         """F v, block by block."""
-        return self._each("matvec", _check.columns(v, "v", self.size), self.slices)
+        return self._each("matvec", _validation.columns(v, "v", self.size), self.slices)
 
     def diagonal(self, f):
         """Diagonal (N,) of f(F)."""

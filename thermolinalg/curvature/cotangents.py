@@ -3,7 +3,7 @@ r"""Which matrix a curvature estimates: output gradients whose outer products ar
 import numpy as np
 import scipy
 
-from .. import _check
+from .. import _validation
 from .base import KINDS, semidefinite_eigh
 
 LIKELIHOODS = ("softmax", "bernoulli", "gaussian")
@@ -56,9 +56,9 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
     >>> c.T @ c
     array([[ 0.25, -0.25], [-0.25,  0.25]])
     """
-    _check.choice(kind, "kind", KINDS)
-    _check.choice(likelihood, "likelihood", LIKELIHOODS)
-    outputs = _check.real_array(outputs, "outputs")
+    _validation.choice(kind, "kind", KINDS)
+    _validation.choice(likelihood, "likelihood", LIKELIHOODS)
+    outputs = _validation.real_array(outputs, "outputs")
     if outputs.ndim not in (2, 3) or outputs.size == 0:
         raise ValueError(f"outputs must have shape (b, z) or (b, p, z), got {outputs.shape}")
     several = outputs.ndim == 3
@@ -69,7 +69,7 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
         roots = _hessian_roots(f, likelihood) if hessian is None else _given_roots(hessian, outputs)
         c = _one_prediction_each(roots)
     else:
-        draws = (f.shape[0], _check.count(n_draws, "n_draws"), *f.shape[1:])
+        draws = (f.shape[0], _validation.count(n_draws, "n_draws"), *f.shape[1:])
         y = _draw(f, likelihood, draws, rng) if kind == "sampled" else _targets(labels, outputs, likelihood)
         y = y.reshape(f.shape[0], -1, *f.shape[1:])
         c = (_mean(f, likelihood)[:, None] - y) / np.sqrt(y.shape[1])
@@ -94,13 +94,13 @@ def _hessian_roots(f, likelihood):
 
 
 def _given_roots(hessian, outputs):
-    given, hessian = np.asarray(hessian), _check.real_array(hessian, "hessian")
+    given, hessian = np.asarray(hessian), _validation.real_array(hessian, "hessian")
     b, z = len(outputs), outputs.shape[-1]
     if hessian.shape != (*outputs.shape, z):
         raise ValueError(
             f"hessian must hold one ({z}, {z}) block a prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
         )
-    blocks = (_check.symmetric(block, "hessian") for block in given.reshape(-1, z, z))
+    blocks = (_validation.symmetric(block, "hessian") for block in given.reshape(-1, z, z))
     pairs = (semidefinite_eigh(block, "hessian") for block in blocks)
     return np.stack([(vectors * np.sqrt(values)).T for values, vectors in pairs]).reshape(b, -1, z, z)
 
@@ -115,7 +115,7 @@ def _one_prediction_each(roots):
 
 
 def _draw(f, likelihood, draws, rng):
-    rng = _check.generator(rng)
+    rng = _validation.generator(rng)
     mean = np.broadcast_to(_mean(f, likelihood)[:, None], draws)
     if likelihood == "gaussian":
         return mean + rng.standard_normal(draws)
@@ -130,7 +130,7 @@ def _targets(labels, outputs, likelihood):
     """What the model should have put out, as the mean of the likelihood is: shaped like outputs."""
     if labels is None:
         raise ValueError('kind="empirical" needs labels: it is made of the gradients at the true labels')
-    labels = _check.real_array(labels, "labels")
+    labels = _validation.real_array(labels, "labels")
     shape = outputs.shape[:-1] if likelihood == "softmax" else outputs.shape
     if labels.shape != shape:
         what = "one class for each prediction" if likelihood == "softmax" else "numbers of the shape of outputs"

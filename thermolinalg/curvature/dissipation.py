@@ -2,7 +2,7 @@ r"""Dissipation Delta_F = g^T F^-1 g of a step, and how much more than the least
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from .base import Curvature, unit_scaled
 
 
@@ -46,7 +46,7 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
     >>> tl.curvature.dissipation(tl.curvature.DiagonalCurvature([4.0, 1.0]), [2.0, 1.0])
     2.0
     """
-    gradient = _check.vector(gradient, "gradient", curvature.size)
+    gradient = _validation.vector(gradient, "gradient", curvature.size)
     return half_batch_dissipation(curvature, gradient, gradient, damping=damping, cutoff=cutoff)
 
 
@@ -73,9 +73,9 @@ def half_batch_dissipation(curvature: Curvature, first, second, *, damping=0.0, 
     >>> tl.curvature.half_batch_dissipation(tl.curvature.DiagonalCurvature([2.0]), [1.0], [3.0])
     1.5
     """
-    first = _check.vector(first, "first", curvature.size)
-    second = _check.vector(second, "second", curvature.size)
-    damping = _check.positive(damping, "damping", zero=True)
+    first = _validation.vector(first, "first", curvature.size)
+    second = _validation.vector(second, "second", curvature.size)
+    damping = _validation.positive(damping, "damping", zero=True)
     return float(first @ _inverse(curvature, second, damping, cutoff))
 
 
@@ -107,8 +107,8 @@ def excess_factor(curvature: Curvature, gradient, direction, *, cutoff=1e-10) ->
     >>> tl.curvature.excess_factor(F, [1.0, 1.0], [1.0, 1.0])
     1.5625
     """
-    gradient = _check.vector(gradient, "gradient", curvature.size)
-    direction = _check.vector(direction, "direction", curvature.size)
+    gradient = _validation.vector(gradient, "gradient", curvature.size)
+    direction = _validation.vector(direction, "direction", curvature.size)
     gradient, direction = unit_scaled(gradient)[0], unit_scaled(direction)[0]
     cost, least = curvature.quadratic(direction), dissipation(curvature, gradient, cutoff=cutoff)
     return excess_of(cost, least, float(gradient @ direction))

@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from .base import Curvature, real_rows, semidefinite_eigh
 
 
@@ -30,7 +30,7 @@ class DiagonalCurvature(Curvature):
     """
 
     def __init__(self, entries, kind: str | None = None):
-        self.rates = _check.vector(entries, "entries").copy()
+        self.rates = _validation.vector(entries, "entries").copy()
         if self.rates.min() < 0.0:
             raise ValueError(f"entries must be non-negative, got {self.rates.min():g} at {int(self.rates.argmin())}")
         self.shape = (self.rates.size, self.rates.size)
@@ -75,7 +75,7 @@ class DenseCurvature(Curvature):
     """
 
     def __init__(self, F, kind: str | None = None):
-        self._matrix = _check.symmetric(F, "F")
+        self._matrix = _validation.symmetric(F, "F")
         self.shape = self._matrix.shape
         self._set_kind(kind)
 
@@ -104,7 +104,7 @@ class DenseCurvature(Curvature):
 
     def matvec(self, v):
         """F v for v (N,) or (N, k); needs no factorisation."""
-        return self._matrix @ _check.columns(v, "v", self.size)
+        return self._matrix @ _validation.columns(v, "v", self.size)
 
     def dense(self):
         """The matrix itself."""

@@ -4,8 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .. import _check
-from ..modal import kronecker_rotation
+from .. import _validation
+from ..operators.base import kronecker_rotation
 from .base import Curvature, semidefinite_eigh
 
 SHARINGS = ("expand", "reduce")
@@ -42,7 +42,7 @@ def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.nd
     (array([[1., 2.], [2., 4.]]), array([[9.]]))
     """
     inputs, gradients = _with_positions(inputs, gradients)
-    if _check.choice(sharing, "sharing", SHARINGS) == "reduce":
+    if _validation.choice(sharing, "sharing", SHARINGS) == "reduce":
         inputs, gradients = inputs.mean(axis=1), gradients.sum(axis=2)
     a, g = inputs.reshape(-1, inputs.shape[-1]), gradients.reshape(-1, gradients.shape[-1])
     return a.T @ a / len(a), g.T @ g
@@ -50,7 +50,7 @@ def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.nd
 
 def _with_positions(inputs, gradients):
     """Inputs (b, s, p) and gradients (b, k, s, r), s = 1 where positions were not given."""
-    inputs, gradients = _check.real_array(inputs, "inputs"), _check.real_array(gradients, "gradients")
+    inputs, gradients = _validation.real_array(inputs, "inputs"), _validation.real_array(gradients, "gradients")
     inputs = inputs[:, None] if inputs.ndim == 2 else inputs
     gradients = gradients[:, :, None] if gradients.ndim == 3 else gradients
     agree = inputs.ndim == 3 and gradients.ndim == 4 and inputs.shape[:2] == (len(gradients), gradients.shape[2])
@@ -98,7 +98,7 @@ class KroneckerCurvature(Curvature):
     """
 
     def __init__(self, A, G, kind: str | None = None, bases=None, values=None, samples=None):
-        self.A, self.G = _check.symmetric(A, "A"), _check.symmetric(G, "G")
+        self.A, self.G = _validation.symmetric(A, "A"), _validation.symmetric(G, "G")
         self.layer_shape = (len(self.A), len(self.G))
         self.shape = (self.A.shape[0] * self.G.shape[0],) * 2
         self._set_kind(kind)
@@ -131,10 +131,10 @@ class KroneckerCurvature(Curvature):
         if self._bases is None:
             raise ValueError("values belong to bases; give the bases as well")
         if isinstance(values, tuple):
-            left, right = (_check.vector(v, "values", n) for v, n in zip(values, self.layer_shape, strict=True))
+            left, right = (_validation.vector(v, "values", n) for v, n in zip(values, self.layer_shape, strict=True))
             _require_non_negative(min(left.min(), right.min()))
             return (left, right), None
-        values = _check.real_array(values, "values")
+        values = _validation.real_array(values, "values")
         if values.shape != self.layer_shape:
             raise ValueError(f"values of the products must have shape {self.layer_shape}, got {values.shape}")
         _require_non_negative(values.min())
@@ -177,7 +177,7 @@ class KroneckerCurvature(Curvature):
         """A V G for each column V of v (p r,) or (p r, k); in given bases, what is diagonal there."""
         if self._bases is not None:
             return super().matvec(v)
-        return kronecker_rotation(_check.columns(v, "v", self.size), self.A, self.G)
+        return kronecker_rotation(_validation.columns(v, "v", self.size), self.A, self.G)
 
     def to_modes(self, v):
         """(V_A x V_G)^T v."""
@@ -256,8 +256,8 @@ class KroneckerCurvature(Curvature):
 
     def shares(self, damping: float, how: str = "pi") -> tuple[float, float]:
         """What `split` adds to A and to G: pi sqrt(damping) and sqrt(damping) / pi, or damping twice."""
-        damping = _check.positive(damping, "damping")
-        if _check.choice(how, "how", SPLITS) == "each":
+        damping = _validation.positive(damping, "damping")
+        if _validation.choice(how, "how", SPLITS) == "each":
             return damping, damping
         pi = self.trace_ratio() if how == "pi" else 1.0
         return pi * float(np.sqrt(damping)), float(np.sqrt(damping)) / pi

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .. import _check
+from .. import _validation
 from .base import Curvature, real_rows, semidefinite_eigh
 
 GRAM_FLOOR = 1e-13  # relative eigenvalue below which a Gram matrix holds nothing but its own rounding
@@ -16,7 +16,7 @@ def _root(H, n: int):
     """Products of (n, k) arrays with C and with C^T, for H = C C^T."""
     if H is None:
         return (lambda u: u), (lambda u: u)
-    given, H = np.asarray(H), _check.real_array(H, "H")  # symmetric to the rounding of the type as given
+    given, H = np.asarray(H), _validation.real_array(H, "H")  # symmetric to the rounding of the type as given
     if H.shape == (n,):
         if H.min() < 0.0:
             raise ValueError(f"H must be non-negative, got {H.min():g} at {int(H.argmin())}")
@@ -25,7 +25,7 @@ def _root(H, n: int):
     blocks = given[None] if H.ndim == 2 else given
     if blocks.ndim != 3 or blocks.shape[1] != blocks.shape[2] or blocks.shape[0] * blocks.shape[1] != n:
         raise ValueError(f"H must have shape ({n},), ({n}, {n}) or (b, z, z) with b z = {n}, got {H.shape}")
-    pairs = (semidefinite_eigh(_check.symmetric(block, "H"), "H") for block in blocks)
+    pairs = (semidefinite_eigh(_validation.symmetric(block, "H"), "H") for block in blocks)
     C = np.stack([vectors * np.sqrt(values) for values, vectors in pairs])
 
     def product(factors, u):
@@ -89,7 +89,7 @@ class LowRankCurvature(Curvature):
         n, size = rows.shape
         self.shape = (size, size)
         with np.errstate(over="ignore", invalid="ignore"):
-            gram = rows @ rows.T if gram is None else _check.symmetric(gram, "gram")
+            gram = rows @ rows.T if gram is None else _validation.symmetric(gram, "gram")
         if not np.isfinite(gram).all():
             raise ValueError(f"rows must be below 1e150: J J^T overflows, the largest is {np.abs(rows).max():.3g}")
         if gram.shape != (n, n):
@@ -139,13 +139,13 @@ class LowRankCurvature(Curvature):
 
     def matvec(self, v):
         """J^T H J v for v (N,) or (N, k)."""
-        v = _check.columns(v, "v", self.size)
+        v = _validation.columns(v, "v", self.size)
         along = self._along(v)
         return self._rows_adjoint(self._mixing @ (self._values.reshape(-1, *(1,) * (v.ndim - 1)) * along))
 
     def quadratic(self, v):
         """v^T F v, from one product with J."""
-        return float(self._values @ self._along(_check.vector(v, "v", self.size)) ** 2)
+        return float(self._values @ self._along(_validation.vector(v, "v", self.size)) ** 2)
 
     def diagonal(self, f):
         """Diagonal (N,) of f(F)."""

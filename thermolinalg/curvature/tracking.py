@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from .base import Curvature
 from .blocks import BlockCurvature
 from .full import DenseCurvature, DiagonalCurvature
@@ -52,12 +52,12 @@ class Tracking:
     eigenvalues: str = "cached"
 
     def __post_init__(self):
-        if _check.positive(self.decay, "decay", zero=True) >= 1.0:
+        if _validation.positive(self.decay, "decay", zero=True) >= 1.0:
             raise ValueError(f"decay must be in [0, 1), got {self.decay!r}")
-        _check.count(self.interval, "interval")
+        _validation.count(self.interval, "interval")
         if self.staleness is not None:
-            _check.positive(self.staleness, "staleness")
-        _check.choice(self.eigenvalues, "eigenvalues", ("cached", "current", "samples"))
+            _validation.positive(self.staleness, "staleness")
+        _validation.choice(self.eigenvalues, "eigenvalues", ("cached", "current", "samples"))
 
     def update(self, arrays: dict[str, np.ndarray], curvature: Curvature) -> dict[str, np.ndarray]:
         """The arrays that follow `arrays` ({} to begin with) when a batch has this curvature.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
+from .._validation import fraction
 from .protocol import Move, Optimizer
-from .sgd import fraction
 
 
 class Adam(Optimizer):
@@ -39,10 +39,10 @@ class Adam(Optimizer):
     """
 
     def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0):
-        self.learning_rate = _check.positive(learning_rate, "learning_rate")
+        self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.beta1, self.beta2 = fraction(beta1, "beta1"), fraction(beta2, "beta2")
-        self.eps = _check.positive(eps, "eps")
-        self.weight_decay = _check.positive(weight_decay, "weight_decay", zero=True)
+        self.eps = _validation.positive(eps, "eps")
+        self.weight_decay = _validation.positive(weight_decay, "weight_decay", zero=True)
 
     def _start(self, theta):
         return {"mean": np.zeros_like(theta), "square": np.zeros_like(theta)}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from .protocol import Optimizer, State
 
 
@@ -60,13 +60,13 @@ class LevenbergMarquardt:
     minimum: float = 1e-8
 
     def __post_init__(self):
-        _check.positive(self.initial, "initial")
-        if not 0.0 < _check.positive(self.factor, "factor") < 1.0:
+        _validation.positive(self.initial, "initial")
+        if not 0.0 < _validation.positive(self.factor, "factor") < 1.0:
             raise ValueError(f"factor must be in (0, 1), got {self.factor!r}")
-        if not 0.5 <= _check.positive(self.threshold, "threshold") < 1.0:
+        if not 0.5 <= _validation.positive(self.threshold, "threshold") < 1.0:
             raise ValueError(f"threshold must be in [0.5, 1), got {self.threshold!r}")
-        _check.count(self.interval, "interval")
-        if _check.positive(self.minimum, "minimum") > self.initial:
+        _validation.count(self.interval, "interval")
+        if _validation.positive(self.minimum, "minimum") > self.initial:
             raise ValueError(f"initial must not be below minimum, got {self.initial!r} and {self.minimum!r}")
 
     def follow(self, damping: float, ratio: float) -> float:
@@ -103,7 +103,7 @@ class DampedOptimizer(Optimizer):
 
     def _set_damping(self, damping, zero: bool = True) -> None:
         adaptive = isinstance(damping, LevenbergMarquardt)
-        self.damping = damping if adaptive else _check.positive(damping, "damping", zero=zero)
+        self.damping = damping if adaptive else _validation.positive(damping, "damping", zero=zero)
 
     def _start(self, theta):
         return {"damping": np.array(self.damping.initial)} if isinstance(self.damping, LevenbergMarquardt) else {}
@@ -139,7 +139,7 @@ class DampedOptimizer(Optimizer):
         ValueError
             A loss that is not finite; no step was taken yet.
         """
-        losses = _check.vector([loss_before, loss_after], "losses before and after the step")
+        losses = _validation.vector([loss_before, loss_after], "losses before and after the step")
         if isinstance(self.damping, float):
             return state
         if "model" not in state.arrays:

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _check
-from ..device import Device
-from ..inverse import inv
-from ..linear import solve
-from ..mitigation import METHODS, mitigate
+from .. import _validation
+from ..hardware.device import Device
+from ..hardware.programming import program
 from ..operators import Dense
+from ..primitives.inv import inv
+from ..primitives.mitigation import METHODS, mitigate
+from ..primitives.solve import solve
 
 
 class Outcome(NamedTuple):
@@ -58,12 +59,12 @@ class FactorDevice:
             raise ValueError(f"device must be a Device, got {self.device!r}")
         if self.duration is not None and self.n_reads is not None:
             raise ValueError("give at most one of duration and n_reads")
-        _check.count(self.members, "members", least=0)
-        _check.choice(self.method, "method", METHODS)
+        _validation.count(self.members, "members", least=0)
+        _validation.choice(self.method, "method", METHODS)
         if self.members and self.device.matrix_bits is None:
             raise ValueError("members > 0 needs a device with matrix_bits: without rounding there is nothing to merge")
         if self.rtol is not None:
-            _check.positive(self.rtol, "rtol")
+            _validation.positive(self.rtol, "rtol")
             if self.members:
                 raise ValueError("give rtol (refinement) or members (mitigation), not both")
 
@@ -104,7 +105,7 @@ class FactorDevice:
         """What `inv` tends to with the number of reads: the inverse of what is programmed, converted once."""
         if self.members:
             raise ValueError("members > 0 needs n_reads, which the ensemble shares out")
-        programmed = self.device.program(operator, None, rng).operator
+        programmed = program(operator, self.device, rng=rng).operator
         inverse = programmed.function(lambda rates: 1.0 / rates, np.eye(operator.shape[0]))
         return self.device.adc.round((inverse + inverse.T) / 2.0, rng)[0]
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
+from .._validation import fraction
 from ..curvature import BlockCurvature, Curvature, KroneckerCurvature, Tracking
 from ..curvature.kronecker import SPLITS
 from .damping import DampedOptimizer, LevenbergMarquardt
 from .protocol import Move, require_finite_dissipation
-from .sgd import fraction
 
 PREFIX = "F."  # of the arrays of a state that belong to the average curvature
 
@@ -70,8 +70,8 @@ class KFAC(DampedOptimizer):
         momentum=0.0,
         kl_clip=None,
     ):
-        self.learning_rate = _check.positive(learning_rate, "learning_rate")
-        self.split = _check.choice(split, "split", ("exact", *SPLITS))
+        self.learning_rate = _validation.positive(learning_rate, "learning_rate")
+        self.split = _validation.choice(split, "split", ("exact", *SPLITS))
         self._set_damping(damping, zero=split == "exact")
         self.tracking = Tracking() if tracking is None else tracking
         if not isinstance(self.tracking, Tracking):
@@ -79,7 +79,7 @@ class KFAC(DampedOptimizer):
         if split != "exact" and self.tracking.eigenvalues == "samples":
             raise ValueError(f'eigenvalues="samples" do not factor: they need split="exact", got split={split!r}')
         self.momentum = fraction(momentum, "momentum")
-        self.kl_clip = None if kl_clip is None else _check.positive(kl_clip, "kl_clip")
+        self.kl_clip = None if kl_clip is None else _validation.positive(kl_clip, "kl_clip")
 
     def _start(self, theta):
         return super()._start(theta) | ({"momentum": np.zeros_like(theta)} if self.momentum else {})

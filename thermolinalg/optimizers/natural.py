@@ -3,14 +3,14 @@
 import numpy as np
 import scipy.linalg
 
-from .. import _check
+from .. import _validation
+from .._validation import fraction
 from ..curvature import Curvature
 from ..curvature.base import norm, real_rows, unit_scaled
 from ..errors import NotPositiveDefinite
 from .damping import DampedOptimizer
 from .protocol import Move
 from .relaxation import definite_rates
-from .sgd import fraction
 
 
 class NaturalGradient(DampedOptimizer):
@@ -57,10 +57,10 @@ class NaturalGradient(DampedOptimizer):
     needs = "curvature"
 
     def __init__(self, learning_rate, damping=0.01, *, method="exact", iterations=20, warm_start=False, momentum=0.0):
-        self.learning_rate = _check.positive(learning_rate, "learning_rate")
+        self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self._set_damping(damping)
-        self.method = _check.choice(method, "method", ("exact", "cg"))
-        self.iterations = _check.count(iterations, "iterations")
+        self.method = _validation.choice(method, "method", ("exact", "cg"))
+        self.iterations = _validation.count(iterations, "iterations")
         self.warm_start = bool(warm_start)
         if warm_start and method != "cg":
             raise ValueError("warm_start is for method='cg'; the exact solve has nothing to start from")
@@ -165,10 +165,10 @@ def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
     """
     rows = real_rows(rows)
     n, size = rows.shape
-    g, damping = _check.vector(g, "g", size), _check.positive(damping, "damping")
+    g, damping = _validation.vector(g, "g", size), _validation.positive(damping, "damping")
     gram, along = rows @ rows.T, rows @ g
     if H is not None:
-        H = _check.real_array(H, "H")
+        H = _validation.real_array(H, "H")
         if H.ndim not in (1, 2, 3) or int(np.prod(H.shape[:-1] if H.ndim > 1 else H.shape)) != n:
             raise ValueError(f"H must have shape ({n},), ({n}, {n}) or (b, z, z) with b z = {n}, got {H.shape}")
         full = np.diag(H) if H.ndim == 1 else scipy.linalg.block_diag(*(H[None] if H.ndim == 2 else H))

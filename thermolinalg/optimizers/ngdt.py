@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
+from .._validation import fraction
 from ..curvature import Curvature, Tracking
 from .protocol import Move, Optimizer, require_finite_dissipation
 from .relaxation import definite_rates
-from .sgd import fraction
 
 RULES = ("kl", "slow", "flow")
 INVERSES = ("truncation", "tikhonov", "flooring", "soft")
@@ -106,20 +106,20 @@ class NGDT(Optimizer):
         tracking: Tracking | None = None,
         dissipation_decay=0.9,
     ):
-        self.rule = _check.choice(rule, "rule", RULES)
-        self.budget = _check.positive(budget, "budget")
-        self.eta_max = _check.positive(eta_max, "eta_max")
-        self.eta_min = _check.positive(eta_min, "eta_min", zero=True)
+        self.rule = _validation.choice(rule, "rule", RULES)
+        self.budget = _validation.positive(budget, "budget")
+        self.eta_max = _validation.positive(eta_max, "eta_max")
+        self.eta_min = _validation.positive(eta_min, "eta_min", zero=True)
         if self.eta_min > self.eta_max:
             raise ValueError(f"eta_min must not be above eta_max, got {eta_min!r} and {eta_max!r}")
-        self.eta0, self.duration = _check.positive(eta0, "eta0"), _check.positive(duration, "duration")
-        self.damping = _check.positive(damping, "damping", zero=True)
+        self.eta0, self.duration = _validation.positive(eta0, "eta0"), _validation.positive(duration, "duration")
+        self.damping = _validation.positive(damping, "damping", zero=True)
         default = "tikhonov" if self.damping else "truncation"
-        self.inverse = _check.choice(default if inverse is None else inverse, "inverse", INVERSES)
+        self.inverse = _validation.choice(default if inverse is None else inverse, "inverse", INVERSES)
         if (self.inverse == "tikhonov") != (self.damping > 0.0):
             raise ValueError(f'damping belongs to inverse="tikhonov", got damping={damping!r} with {self.inverse!r}')
         self.cutoff = fraction(cutoff, "cutoff")
-        self.null_ratio = _check.positive(null_ratio, "null_ratio", zero=True)
+        self.null_ratio = _validation.positive(null_ratio, "null_ratio", zero=True)
         if self.null_ratio and self.inverse in ("tikhonov", "flooring"):
             raise ValueError(f"null_ratio needs a null space, and inverse={self.inverse!r} leaves none; set it to 0")
         self.momentum = fraction(momentum, "momentum")
@@ -145,7 +145,7 @@ class NGDT(Optimizer):
         if halves is not None:
             if not isinstance(halves, Sequence | np.ndarray) or len(halves) != 2:
                 raise ValueError(f"halves must be two gradients, got {halves!r}")
-            halves = tuple(_check.vector(half, "halves", np.size(theta)) for half in halves)
+            halves = tuple(_validation.vector(half, "halves", np.size(theta)) for half in halves)
         return self._step(theta, gradient, curvature, state, metric, halves=halves)
 
     def _start(self, theta):

@@ -6,10 +6,10 @@ import numpy as np
 import scipy.linalg
 
 from ..curvature import Curvature, DenseCurvature, DiagonalCurvature, LowRankCurvature
-from ..device import KEPT_PROGRAMS, Device
 from ..errors import NotPositiveDefinite
-from ..modal import Modal
-from ..operators import Dense, Diagonal, LowRank
+from ..hardware import programming
+from ..hardware.device import Device
+from ..operators import Dense, Diagonal, LowRank, Modal
 
 
 class Held(NamedTuple):
@@ -40,7 +40,7 @@ def program(curvature: Curvature, damping: float, device: Device, rng: np.random
     key = (damping, device.matrix_bits, device.matrix_range, device.mismatch, device.mismatch_seed)
     kept = curvature.programmed
     if key not in kept:
-        while len(kept) >= KEPT_PROGRAMS:
+        while len(kept) >= programming.KEPT_PROGRAMMED:
             del kept[next(iter(kept))]
         kept[key] = _program(curvature, damping, device, rng)
     return kept[key]
@@ -59,7 +59,7 @@ def _program(curvature, damping, device, rng):
             "pass DenseCurvature(F.dense()), a LowRankCurvature of an array of rows, "
             "or a device with matrix_bits=None and mismatch=0"
         )
-    programmed = device.program(whole, None, rng)
+    programmed = programming.program(whole, device, rng=rng)
     return Held(programmed.operator, 0.0, programmed.clipped["matrix"])
 
 
@@ -76,7 +76,7 @@ def _program_rows(curvature, damping, device, rng):
         weights, more = (None, 0) if curvature.H is None else device.matrix.round(curvature.H, rng)
         return Held(LowRankCurvature(rows, weights), damping, saturated + more)
     blocks = curvature.H[None] if curvature.H.ndim == 2 else curvature.H
-    H, more = device.program_array(scipy.linalg.block_diag(*blocks), rng)
+    H, more = programming.program_array(scipy.linalg.block_diag(*blocks), device, rng)
     n, size = rows.shape
     try:
         if n <= size and damping > 0.0:

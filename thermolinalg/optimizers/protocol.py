@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from ..curvature import Curvature, Damped, dissipation
 from ..curvature.base import unit_scaled
 from ..curvature.dissipation import excess_of
@@ -125,7 +125,7 @@ class Optimizer:
         ValueError
             theta is not a finite vector.
         """
-        return State(arrays=self._start(_check.vector(theta, "theta")))
+        return State(arrays=self._start(_validation.vector(theta, "theta")))
 
     def step(self, theta, gradient, curvature=None, state=None, *, metric=None) -> tuple[np.ndarray, State]:
         """One step down the loss.
@@ -178,8 +178,8 @@ class Optimizer:
                 f"state must be a State, got {type(state).__name__}; begin with state = optimizer.init(theta), "
                 "then pass the one that each step returns"
             )
-        theta = _check.vector(theta, "theta")
-        gradient = _check.vector(gradient, "gradient", theta.size)
+        theta = _validation.vector(theta, "theta")
+        gradient = _validation.vector(gradient, "gradient", theta.size)
         self._check_curvature(curvature, "curvature", theta.size)
         if metric is not None:
             require_curvature(metric, "metric", theta.size)
@@ -220,7 +220,7 @@ class Optimizer:
 
     def _seed(self, rng) -> None:
         """Fix the randomness of all steps: that of step k depends on `rng` and k alone, so a run can be resumed."""
-        self._entropy = int(_check.generator(rng).integers(2**63))
+        self._entropy = int(_validation.generator(rng).integers(2**63))
 
     def _generator(self, state: State) -> np.random.Generator:
         return np.random.default_rng((self._entropy, state.step))
@@ -268,9 +268,9 @@ def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, 
     >>> report.metric_cost, report.dissipation, report.excess
     (1.25, 1.25, 1.5625)
     """
-    d = _check.vector(displacement, "displacement")
+    d = _validation.vector(displacement, "displacement")
     d, long = unit_scaled(d)
-    g, steep = unit_scaled(_check.vector(gradient, "gradient", d.size))
+    g, steep = unit_scaled(_validation.vector(gradient, "gradient", d.size))
     norm, change = float(np.linalg.norm(g)), float(g @ d)
     if metric is not None:
         require_curvature(metric, "metric", d.size)

@@ -11,11 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .. import _check, laws
-from ..device import Device
+from .. import _validation, laws
 from ..errors import NotPositiveDefinite
-from ..modal import Modal
-from ..paths import convert_reads
+from ..hardware.device import Device
+from ..hardware.readout import convert_reads
+from ..operators import Modal
 from .programmed import Held
 
 STILL = 1e-20  # rate times duration of a mode that does not move: what is left out is below the last digit
@@ -130,7 +130,7 @@ class Relaxation:
 
     def read(self, x: np.ndarray) -> np.ndarray:
         """One read of all voltages, a new array: the gains of the cells, read noise, the ADC."""
-        _check.finite_result(x, "the estimate on the device")
+        _validation.finite_result(x, "the estimate on the device")
         reads, saturated = convert_reads(self.rng, self.device, x[:, None], None)
         self.saturated += saturated
         return reads[:, 0]
@@ -215,4 +215,4 @@ def run_device(held: Held, g, x0, schedule: Schedule, device: Device, rng, time_
     """Run the device: by its law, or with a time_step by Euler-Maruyama; (estimate, voltages, run)."""
     run = LawRelaxation(held, g, device, rng) if time_step is None else EulerRelaxation(held, g, device, rng, time_step)
     estimate, voltages = run.run(x0, schedule)
-    return estimate, _check.finite_result(voltages, "the voltages that the device is left with"), run
+    return estimate, _validation.finite_result(voltages, "the voltages that the device is left with"), run

@@ -2,15 +2,8 @@
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
 from .protocol import Move, Optimizer
-
-
-def fraction(value, name: str) -> float:
-    """A number in [0, 1), such as a momentum."""
-    if _check.positive(value, name, zero=True) >= 1.0:
-        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
-    return float(value)
 
 
 class SGD(Optimizer):
@@ -40,9 +33,9 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate, momentum=0.0, weight_decay=0.0):
-        self.learning_rate = _check.positive(learning_rate, "learning_rate")
-        self.momentum = fraction(momentum, "momentum")
-        self.weight_decay = _check.positive(weight_decay, "weight_decay", zero=True)
+        self.learning_rate = _validation.positive(learning_rate, "learning_rate")
+        self.momentum = _validation.fraction(momentum, "momentum")
+        self.weight_decay = _validation.positive(weight_decay, "weight_decay", zero=True)
 
     def _start(self, theta):
         return {"momentum": np.zeros_like(theta)} if self.momentum else {}

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .. import _check
+from .. import _validation
+from .._validation import fraction
 from .protocol import Move, Optimizer
-from .sgd import fraction
 
 
 class SignSGD(Optimizer):
@@ -34,7 +34,7 @@ class SignSGD(Optimizer):
     """
 
     def __init__(self, learning_rate=1e-3, momentum=0.0):
-        self.learning_rate = _check.positive(learning_rate, "learning_rate")
+        self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.momentum = fraction(momentum, "momentum")
 
     def _start(self, theta):

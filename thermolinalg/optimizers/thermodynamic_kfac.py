@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _check
-from .._chains import run_chains
+from .. import _validation
+from .._validation import fraction
 from ..curvature import Damped, KroneckerCurvature, Tracking
-from ..device import Device
+from ..hardware.device import Device
+from ..numerics.threads import run_chains
 from ..operators import Dense
 from .factor_device import FactorDevice, Outcome
 from .protocol import Move, Optimizer
-from .sgd import fraction
 
 METHODS = ("invert", "solve")
 SIDES = ("A", "G")
@@ -124,22 +124,22 @@ class ThermodynamicKFAC(Optimizer):
         workers=None,
         rng=None,
     ):
-        self.learning_rate = _check.positive(learning_rate, "learning_rate")
-        self.damping = _check.positive(damping, "damping")
-        self.method = _check.choice(method, "method", METHODS)
+        self.learning_rate = _validation.positive(learning_rate, "learning_rate")
+        self.damping = _validation.positive(damping, "damping")
+        self.method = _validation.choice(method, "method", METHODS)
         if method == "invert" and (duration is not None or refine is not None):
             raise ValueError('duration and refine belong to method="solve"; method="invert" takes n_reads')
         device = Device(beta=np.inf) if device is None else device
         self.host = FactorDevice(device, duration, n_reads, burn_in, members, mitigation, refine)
-        self.split = _check.choice(split, "split", ("pi", "even", "each"))
+        self.split = _validation.choice(split, "split", ("pi", "even", "each"))
         self.momentum = fraction(momentum, "momentum")
         self.tracking = Tracking() if tracking is None else tracking
         if not isinstance(self.tracking, Tracking):
             raise ValueError(f"tracking must be a Tracking, got {type(tracking).__name__}")
         if self.tracking.eigenvalues == "samples":
             raise ValueError('eigenvalues="samples" have no use here: the device holds the factors themselves')
-        self.n_devices = _check.count(n_devices, "n_devices")
-        self.workers = _check.workers(workers)
+        self.n_devices = _validation.count(n_devices, "n_devices")
+        self.workers = _validation.workers(workers)
         self._held: dict[str, tuple[np.ndarray, Dense]] = {}  # operators of factors in the state: keeps factorisations
         self._seed(rng)
 

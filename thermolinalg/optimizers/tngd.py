@@ -2,8 +2,8 @@ r"""Thermodynamic natural gradient descent: the natural gradient as the voltages
 
 import numpy as np
 
-from .. import _check
-from ..device import Device, device_of
+from .. import _validation
+from ..hardware.device import Device, device_of
 from .damping import DampedOptimizer, LevenbergMarquardt
 from .programmed import program
 from .protocol import Move, Optimizer, State
@@ -111,24 +111,24 @@ class TNGD(DampedOptimizer):
         time_step: float = 0.1,
         rng=None,
     ):
-        _check.exactly_one(learning_rate=learning_rate, inner=inner)
+        _validation.exactly_one(learning_rate=learning_rate, inner=inner)
         self.inner = SGD(learning_rate) if inner is None else inner
         if not isinstance(self.inner, Optimizer) or self.inner.needs != "gradient":
             raise ValueError(f"inner must be an optimizer that needs a gradient only, got {inner!r}")
         self._set_damping(damping)
-        self.start = _check.choice(start, "start", STARTS)
+        self.start = _validation.choice(start, "start", STARTS)
         self.schedule = Schedule(
-            time=_check.positive(time, "time", " in units of RC", infinite=True, zero=True),
-            n_reads=_check.count(n_reads, "n_reads"),
-            spacing=_check.positive(read_spacing, "read_spacing", " in units of RC"),
-            delay=_check.positive(delay, "delay", " in units of RC", zero=True),
+            time=_validation.positive(time, "time", " in units of RC", infinite=True, zero=True),
+            n_reads=_validation.count(n_reads, "n_reads"),
+            spacing=_validation.positive(read_spacing, "read_spacing", " in units of RC"),
+            delay=_validation.positive(delay, "delay", " in units of RC", zero=True),
         )
         if delay > 0.0 and start != "carry":
             raise ValueError(f"delay={delay:g} acts through voltages that are carried; it needs start='carry'")
-        self.stale = _check.choice(curvature_timing, "curvature_timing", ("current", "stale")) == "stale"
+        self.stale = _validation.choice(curvature_timing, "curvature_timing", ("current", "stale")) == "stale"
         self.device = Device.ideal(np.inf) if beta is None and device is None else device_of(beta, device)
-        time_step = _check.positive(time_step, "time_step", " in units of RC")
-        self.time_step = time_step if _check.choice(simulator, "simulator", ("law", "euler")) == "euler" else None
+        time_step = _validation.positive(time_step, "time_step", " in units of RC")
+        self.time_step = time_step if _validation.choice(simulator, "simulator", ("law", "euler")) == "euler" else None
         if self.time_step is not None and np.isinf(time):
             raise ValueError("simulator='euler' needs a finite time; simulator='law' knows the end")
         self._seed(rng)
@@ -188,6 +188,6 @@ class TNGD(DampedOptimizer):
         details = {
             "load_seconds": device.load_seconds(curvature.n_programmed, size),
             "relax_seconds": self.schedule.duration * device.time_unit,
-            "read_seconds": device._transfer_seconds(self.schedule.n_reads * size, device.adc_bits),
+            "read_seconds": device.read_seconds(self.schedule.n_reads * size),
         }
         return {"device_seconds": sum(details.values()), "details": details}

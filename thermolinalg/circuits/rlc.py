@@ -1,0 +1,386 @@
+"""`RLCSampler`: LC cells coupled by switched capacitors, the circuit of the stochastic processing unit."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from .. import _validation
+from .._validation import warn
+from ..hardware.device import Device, device_of
+from ..hardware.programming import program_capacitors
+from ..measurement import plan
+from ..measurement.board_reads import BoardReads
+from ..measurement.request import CHAINS_FOR_SCATTER
+from ..numerics.threads import run_chains
+from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ..processes.transitions import psd_factor
+from ..results import Estimate
+from .capacitances import CapacitiveForm, capacitors, maxwell_matrix
+
+SPU_CELLS = 8
+FORGETTING = 5.0  # relaxation times between reads that are taken to be independent
+SATURATED_SHARE = 1e-4  # of conversions beyond which samples come with a warning; an automatic range has 6e-7
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RLCSampler:
+    """Capacitively coupled LC cells with damping resistors and current noise.
+
+    The currents i of the inductors and the voltages v of the cells obey ::
+
+        di = L^-1 v dt
+        dv = -C_M^-1 R^-1 v dt - C_M^-1 i dt + sqrt(2 kappa_0) C_M^-1 dW
+
+    with the Maxwell matrix C_M of the capacitors. For equal resistors the voltages are N(0, kappa_0 R C_M^-1) in
+    equilibrium, the currents N(0, kappa_0 R L^-1), independent of them: the device inverts ``A = C_M / C``. Its state
+    at any times is drawn from the exact law.
+
+    Times are in units of ``R C`` (`time_unit`, in seconds), as everywhere; currents, voltages and components are in
+    SI units.
+
+    Parameters
+    ----------
+    own : (d,) array_like
+        Capacitance of each cell to ground [F], positive.
+    coupling : (d, d) array_like
+        Capacitance between cells [F]: symmetric, not negative, zero diagonal; 0 is an open switch.
+    R : float or (d,) array_like
+        Resistance across each cell [ohm].
+    L : float or (d,) array_like
+        Inductance of each cell [H].
+    C : float
+        Reference capacitance [F]: the capacitance that stands for an entry 1 of A.
+    kappa_0 : float
+        Strength of the current noise [A^2 s].
+    device : Device, optional
+        How the voltages are read (`adc_bits`, `adc_range` and `read_noise` in volt, `eps_sys`), how `program` sets the
+        capacitors (`matrix_bits`, `matrix_range` in units of C, `mismatch`: each acts on every capacitor), the link
+        and the energy of a conversion; default ideal. Its beta, R, C and voltage unit are those of the circuit:
+        leave them at their defaults.
+    saturated_capacitors : int
+        How many capacitors `program` could not make large enough.
+
+    Raises
+    ------
+    ValueError
+        A component that is not positive, a matrix that capacitors cannot make, a device at odds with the circuit.
+
+    References
+    ----------
+    Melanson et al., arXiv:2312.04836, Nature Commun. 16, 3757 (2025), equations (4) and (5).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> A = np.array([[1.5, -0.5], [-0.5, 1.5]])
+    >>> device = RLCSampler.program(A, R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14)
+    >>> current, voltage = device.sample([0.0, 1.0, 2.5], n_chains=4, rng=0)
+    >>> voltage.shape
+    (4, 3, 2)
+    >>> board = Device(adc_bits=10, read_noise=5e-3)
+    >>> device = RLCSampler.program(A, R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14, device=board)
+    >>> r = device.inv(n_reads=20_000, read_spacing=1.0, rng=0)
+    >>> bool(np.all(abs(r.value - np.linalg.inv(A)) < 5 * r.stderr))
+    True
+    """
+
+    own: np.ndarray
+    coupling: np.ndarray
+    R: float | np.ndarray
+    L: float | np.ndarray
+    C: float
+    kappa_0: float
+    device: Device = field(default_factory=Device)
+    saturated_capacitors: int = 0
+
+    def __post_init__(self):
+        maxwell = maxwell_matrix(self.own, self.coupling)
+        d = len(maxwell)
+        settings = {
+            "own": _validation.vector(self.own, "own"),
+            "coupling": _validation.symmetric(self.coupling, "coupling"),
+            "R": _components(self.R, "R", d),
+            "L": _components(self.L, "L", d),
+            "C": _validation.positive(self.C, "C"),
+            "kappa_0": _validation.positive(self.kappa_0, "kappa_0"),
+        }
+        for name, value in settings.items():
+            object.__setattr__(self, name, value)
+        device_of(None, self.device)
+        self.data_sheet  # noqa: B018  says so if the two do not fit
+
+    @cached_property
+    def data_sheet(self) -> Device:
+        """The device with the beta, R, C and voltage unit that the circuit has."""
+        circuit: dict[str, Any] = {"beta": self.beta, "R": float(np.mean(self.R)), "C": self.C, "voltage_unit": 1.0}
+        for name, value in circuit.items():
+            given = getattr(self.device, name)
+            if given not in (value, getattr(Device, name)):
+                raise ValueError(f"leave {name} of the device at its default, for the circuit has {value}; got {given}")
+        return replace(self.device, **circuit)
+
+    @classmethod
+    def program(cls, A, *, R, L, C, kappa_0, device=None, rng=None) -> "RLCSampler":
+        """The device that holds A (d, d), ``C_M = C A``; `capacitive_form` prepares matrices that do not fit as is.
+
+        `device` rounds each capacitor and gives it its own error; `rng` serves its stochastic rounding.
+        """
+        own, coupling = capacitors(A)
+        device = device_of(None, device)
+        own, coupling, saturated = program_capacitors(own, coupling, device, _validation.generator(rng))
+        C = _validation.positive(C, "C")
+        return cls(
+            own=C * own, coupling=C * coupling, R=R, L=L, C=C, kappa_0=kappa_0, device=device,
+            saturated_capacitors=saturated,
+        )  # fmt: skip
+
+    @classmethod
+    def spu(cls, A, **changes) -> "RLCSampler":
+        """A board of 8 cells that holds A (8, 8), like the stochastic processing unit.
+
+        From the publication: the circuit and its equations, eight cells, a switched capacitor between any two, and
+        noise that is injected. It gives no component values that we could find, so these are ours, and keywords
+        change them: R = 1 kohm and C = 1 nF, hence R C = 1 us, the scale at which such boards are clocked; L = 100 uH,
+        hence a cell of 0.5 MHz and quality factor 3.2; kappa_0 = 1e-14 A^2 s, hence 0.1 V rms in a cell of 1 nF (noise
+        of the laboratory's making: that of the resistors themselves would be 2 uV); capacitors of any value, and
+        ideal converters, unless a `device` is given.
+
+        Examples
+        --------
+        The experiment of the publication, 12 000 reads of a board, through a converter of 8 bits:
+
+        >>> import numpy as np
+        >>> A = 2.0 * np.eye(8) - 0.1
+        >>> board = RLCSampler.spu(A, device=Device(adc_bits=8, read_noise=2e-3, matrix_bits=10, mismatch=0.01))
+        >>> covariance = np.cov(board.gaussian_samples(12_000, rng=0).T)
+        >>> r = board.inv(n_reads=12_000, read_spacing=1.0, rng=0)
+        >>> errors = [np.linalg.norm(found @ A - np.eye(8)) for found in (covariance, r.value)]
+        >>> bool(max(errors) < 0.3)
+        True
+        """
+        shape = np.shape(A)
+        if shape != (SPU_CELLS, SPU_CELLS):
+            raise ValueError(f"A must have shape ({SPU_CELLS}, {SPU_CELLS}), the cells of the board, got {shape}")
+        return cls.program(A, **({"R": 1e3, "L": 1e-4, "C": 1e-9, "kappa_0": 1e-14} | changes))
+
+    @property
+    def cells(self) -> int:
+        """d."""
+        return self.own.size
+
+    @cached_property
+    def maxwell(self) -> np.ndarray:
+        """The Maxwell capacitance matrix (d, d) [F]."""
+        return maxwell_matrix(self.own, self.coupling)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """A = C_M / C (d, d): what the device inverts."""
+        return self.maxwell / self.C
+
+    @property
+    def time_unit(self) -> float:
+        """R C in seconds; of the mean resistance where they differ."""
+        return float(np.mean(self.R)) * self.C
+
+    @property
+    def beta(self) -> float:
+        """Inverse temperature C / (kappa_0 R) [1/V^2]: the voltages have covariance A^-1 / beta (equal resistors)."""
+        return self.C / (self.kappa_0 * float(np.mean(self.R)))
+
+    @property
+    def quality_factor(self) -> float:
+        """R sqrt(C / L) of a cell of the reference capacitance (mean components); modes above 1/2 oscillate."""
+        return float(np.mean(self.R) * np.sqrt(self.C / np.mean(self.L)))
+
+    @cached_property
+    def process(self) -> OrnsteinUhlenbeck:
+        """The state (i, v), (2d,), with time in R C, voltage in 1 / sqrt(beta) and energy equal in both halves."""
+        d, inverse = self.cells, scipy.linalg.inv(self.matrix)
+        conductance = np.mean(self.R) / np.broadcast_to(self.R, d)
+        inductance = np.broadcast_to(self.L, d) / np.mean(self.L)
+        drift = np.block(
+            [
+                [np.zeros((d, d)), -self.quality_factor * np.diag(1.0 / inductance)],
+                [self.quality_factor * inverse, inverse * conductance],
+            ]
+        )
+        noise = inverse @ inverse
+        return OrnsteinUhlenbeck(drift, diffusion=scipy.linalg.block_diag(np.zeros((d, d)), noise + noise.T))
+
+    @property
+    def _units(self) -> tuple[float, float]:
+        """Ampere and volt of one unit of the process."""
+        volt = 1.0 / np.sqrt(self.beta)
+        return float(volt * np.sqrt(self.C / np.mean(self.L))), float(volt)
+
+    @property
+    def relaxation_time(self) -> float:
+        """Time [RC] in which what is left of the start falls by e, in the slowest mode."""
+        return self.process.relaxation_time
+
+    def stationary_covariance(self) -> tuple[np.ndarray, np.ndarray]:
+        """Covariances (d, d) of the currents [A^2] and of the voltages [V^2] in equilibrium, for any components."""
+        d, (ampere, volt), covariance = self.cells, self._units, self.process.stationary()[1]
+        return covariance[:d, :d] * ampere**2, covariance[d:, d:] * volt**2
+
+    def sample(self, times, *, n_chains=1, at_rest=False, rng=None) -> tuple[np.ndarray, np.ndarray]:
+        """Currents and voltages at given times, from their exact law.
+
+        Parameters
+        ----------
+        times : (n,) array_like
+            Increasing times [RC], of any spacing.
+        n_chains : int
+            Independent devices.
+        at_rest : bool
+            Whether the first state is i = v = 0; else it is drawn from equilibrium.
+        rng : {None, int, Generator, ...}, optional
+            Passed to `numpy.random.default_rng`.
+
+        Returns
+        -------
+        current, voltage : (n_chains, n, d) ndarray
+            In ampere and volt.
+
+        Raises
+        ------
+        ValueError
+            Times that do not increase.
+        """
+        x0 = np.zeros(2 * self.cells) if at_rest else None
+        state = self.process.sample(times, x0=x0, n_chains=n_chains, rng=rng)
+        ampere, volt = self._units
+        return ampere * state[..., : self.cells], volt * state[..., self.cells :]
+
+    def gaussian_samples(self, n_samples, *, read_spacing=None, form=None, rng=None) -> np.ndarray:
+        """Samples of N(0, A^-1): voltages of one device in equilibrium, read one after the other, times sqrt(beta).
+
+        They are as the `device` reads them: its gains, read noise and rounding are in them.
+
+        Parameters
+        ----------
+        n_samples : int
+            Reads.
+        read_spacing : float, optional
+            Time between reads [RC]; default 5 relaxation times, which leaves correlations of e^-5 at most, times what
+            a non-normal drift may add. Nearer reads have the same law each, but are correlated.
+        form : CapacitiveForm, optional
+            Where the device holds ``form.matrix``: samples for the matrix that this stands for.
+        rng : {None, int, Generator, ...}, optional
+            Passed to `numpy.random.default_rng`.
+
+        Returns
+        -------
+        (n_samples, d) ndarray
+
+        Raises
+        ------
+        ValueError
+            Resistors that differ: the law is then not that of A^-1.
+
+        Warns
+        -----
+        UserWarning
+            More than 1e-4 of the conversions saturate.
+        """
+        reads, generator = self._reads(form), _validation.generator(rng)
+        spacing = FORGETTING * self.relaxation_time if read_spacing is None else read_spacing
+        times = _validation.positive(spacing, "read_spacing") * np.arange(_validation.count(n_samples, "n_samples"))
+        samples, clipped = reads.of(self.process.sample(times, rng=generator)[0], generator)
+        if clipped > SATURATED_SHARE * times.size * self.cells:
+            warn(f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {reads.full_scale:.3g} V")
+        return samples
+
+    def inv(self, *, n_reads, read_spacing, burn_in="auto", form=None, n_chains=1, rng=None, workers=None) -> Estimate:
+        """Estimate A^-1 by the mean of ``beta v v^T`` over correlated reads of the voltages.
+
+        The device starts at i = v = 0. The mean of v is known to be zero and not estimated. The variance that read
+        noise and rounding add is known to the host, which subtracts it.
+
+        Parameters
+        ----------
+        n_reads : int
+            Reads of each chain.
+        read_spacing : float
+            Time between reads [RC].
+        burn_in : "auto" or float
+            Time before the first read [RC]; "auto": the bias left from the start is at most a tenth of the standard
+            error.
+        form : CapacitiveForm, optional
+            Where the device holds ``form.matrix``: the inverse of the matrix that this stands for.
+        n_chains : int
+            Replicas of the device, averaged.
+        rng : {None, int, Generator, ...}, optional
+            Passed to `numpy.random.default_rng`.
+        workers : int, optional
+            Threads over chains; any number gives the same bits.
+
+        Returns
+        -------
+        Estimate
+            ``value`` (d, d) without unit; ``stderr`` from the law of reads in equilibrium, summed over all lags, or
+            from 32 chains on their scatter, with what coarse rounding leaves; not with what gains and capacitors are
+            off; ``cost`` in seconds.
+
+        Raises
+        ------
+        ValueError
+            Resistors that differ: the covariance is then not that of A^-1.
+
+        Warns
+        -----
+        NotEquilibrated
+            A given burn_in is too short; says how long it must be.
+        """
+        reads = self._reads(form)
+        n_reads, n_chains = _validation.count(n_reads, "n_reads"), _validation.count(n_chains, "n_chains")
+        spacing = _validation.positive(read_spacing, "read_spacing")
+        M, Q = self.process.transition(spacing)
+        variance = reads.variance(spacing, n_reads) / n_chains
+        burn_in = plan.resolve_burn_in(burn_in, reads.transient(M, n_reads, variance), "A^-1")
+        first, kick = psd_factor(self.process.covariance(burn_in)), psd_factor(Q)
+
+        def chain(generator, _):
+            return reads.mean_product(generator, M, first, kick, n_reads)
+
+        moments, counts = zip(*run_chains(chain, _validation.generator(rng), range(n_chains), workers), strict=True)
+        kind = "law"
+        if n_chains >= CHAINS_FOR_SCATTER:
+            variance, kind = np.var(moments, axis=0, ddof=1) / n_chains, "chains"
+        return Estimate(
+            value=_validation.finite_result(sum(moments) / n_chains, "the covariance"),
+            stderr_source=np.sqrt(variance + reads.rounding_bias**2), stderr_kind=kind, burn_in=burn_in,
+            duration=n_reads * spacing, n_reads=n_reads, read_spacing=spacing, n_chains=n_chains, simulator="path",
+            device=self.data_sheet, clipped={"matrix": self.saturated_capacitors, "dac": 0, "adc": sum(counts)},
+            cost=self.data_sheet.cost(
+                self.maxwell.size, runs=1, burn_in=burn_in, duration=n_reads * spacing, n_inputs=0,
+                n_outputs=self.cells * n_reads, n_chains=n_chains, energies=(0.0, None, None),
+            ),
+        )  # fmt: skip
+
+    def _reads(self, form) -> BoardReads:
+        """What the host makes of the voltages."""
+        if np.ptp(self.R) > 0:
+            raise ValueError(
+                f"R must be equal in all cells for the covariance to be that of A^-1, got {self.R}; "
+                "stationary_covariance() tells what it is"
+            )
+        if form is None:
+            return BoardReads(self.process, self.matrix, self.data_sheet, np.eye(self.cells))
+        if not isinstance(form, CapacitiveForm) or form.readout.shape[1] != self.cells:
+            raise ValueError(f"form must be a CapacitiveForm of {self.cells} cells, got {form!r}")
+        return BoardReads(self.process, self.matrix, self.data_sheet, form.readout)
+
+
+def _components(value, name: str, size: int) -> float | np.ndarray:
+    """A positive number, or one for each cell."""
+    if np.ndim(value) == 0:
+        return _validation.positive(value, name)
+    values = _validation.vector(value, name, size)
+    if values.min() <= 0:
+        raise ValueError(f"{name} must be positive, got {values.min():.6g} for cell {values.argmin()}")
+    return values

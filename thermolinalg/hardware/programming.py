@@ -1,0 +1,316 @@
+"""Programming: what the machine really holds of a matrix, after the rounding of its words and its own fixed errors.
+
+The error of an entry belongs to its place (i, j) and to the seed of the device: the same device holds the same matrix
+whatever class or storage order it came in, and whatever else was drawn. A pair of equal entries is one component. An
+entry that is zero is no component: nothing is programmed there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse
+
+from ..errors import NotPositiveDefinite
+from ..numerics.places import place_uniforms
+from ..operators import Dense, Diagonal, Krylov, Modal
+from .converters import MOST_BITS, Quantizer
+from .device import Device
+
+KEPT_PROGRAMMED = 2  # programmed versions that are kept with an operator
+DENSE_ADVICE = 2000  # size up to which a sparse matrix is made dense to find out how many bits would do
+
+
+@dataclass(frozen=True)
+class Programmed:
+    """A problem as the machine holds it, which can be run again and again without loading it anew.
+
+    Attributes
+    ----------
+    operator : Modal or Krylov
+        The matrix held.
+    target : Modal or Krylov
+        The matrix that was wanted.
+    device : Device
+    b : (d, k) ndarray or None
+        The right-hand sides after the DAC.
+    clipped : dict
+        Numbers that saturated a converter: keys "matrix", "dac", "adc".
+    """
+
+    operator: Modal | Krylov
+    target: Modal | Krylov
+    device: Device
+    b: np.ndarray | None
+    clipped: dict[str, int]
+
+
+def program(
+    operator: Modal | Krylov, device: Device, b: np.ndarray | None = None, rng: np.random.Generator | None = None
+) -> Programmed:
+    """The operator, and the right-hand sides, that the machine holds.
+
+    Parameters
+    ----------
+    operator : Modal or Krylov
+        Symmetric positive definite; kept with it is what a device holds of it, unless rounding is random.
+    device : Device
+    b : (d, k) ndarray, optional
+        Right-hand sides; each column is a conversion of its own.
+    rng : Generator, optional
+        Needed by stochastic rounding.
+
+    Returns
+    -------
+    Programmed
+
+    Raises
+    ------
+    ValueError
+        An operator that has no stored entries to round or to be off.
+    NotPositiveDefinite
+        The machine would not relax; with the eigenvalue and the word length that would do.
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> device = tl.Device(mismatch=0.1)
+    >>> dense = tl.hardware.program(tl.as_operator(np.diag([1.0, 2.0, 3.0])), device).operator.dense()
+    >>> diagonal = tl.hardware.program(tl.Diagonal([1.0, 2.0, 3.0]), device).operator.dense()
+    >>> bool((dense == diagonal).all())
+    True
+    """
+    clipped = {"matrix": 0, "dac": 0, "adc": 0}
+    if b is not None and device.dac_bits is not None:
+        b, clipped["dac"] = device.dac.convert(b, rng, axis=0)
+    if device.matrix_bits is None and device.mismatch == 0.0:
+        return Programmed(operator, operator, device, b, clipped)
+    held, clipped["matrix"] = _kept(operator, device, rng)
+    return Programmed(held, operator, device, b, clipped)
+
+
+def _kept(operator, device: Device, rng):
+    """The programmed operator, kept with the given one where rounding is not random: it is factorised once."""
+    if device.rounding == "stochastic" and device.matrix_bits is not None:
+        return _programmed(operator, device, rng)
+    sheet = (device.matrix_bits, device.matrix_range, device.mismatch, device.mismatch_seed)
+    if sheet not in operator.programmed:
+        while len(operator.programmed) >= KEPT_PROGRAMMED:
+            del operator.programmed[next(iter(operator.programmed))]
+        operator.programmed[sheet] = _programmed(operator, device, rng)
+    return operator.programmed[sheet]
+
+
+def _programmed(operator, device: Device, rng):
+    if isinstance(operator, Diagonal):
+        return _programmed_diagonal(operator, device, rng)
+    if isinstance(operator, Krylov) and operator.is_sparse:
+        return _programmed_sparse(operator, device, rng)
+    if isinstance(operator, Dense):
+        return _programmed_dense(operator, device, rng)
+    raise ValueError(
+        f"matrix_bits and mismatch act on stored entries, which {type(operator).__name__} has none of; "
+        "pass A.dense(), or a device with matrix_bits=None and mismatch=0"
+    )
+
+
+def _programmed_diagonal(operator: Diagonal, device: Device, rng):
+    places = np.arange(operator.rates.size)
+
+    def entries(machine: Device):
+        return program_entries(operator.rates, places, places, machine, rng)
+
+    held, clipped = entries(device)
+    if held.min() <= 0:
+        bits = fewest_bits(device, lambda finer: entries(finer)[0].min() > 0)
+        raise _not_definite(operator, device, held.min(), bits)
+    return Diagonal(held), clipped
+
+
+def _programmed_sparse(operator: Krylov, device: Device, rng):
+    lower = scipy.sparse.tril(operator.sparse()).tocsr()
+    lower.sum_duplicates()
+    lower = lower.tocoo()
+    entries, clipped = program_entries(lower.data, lower.row, lower.col, device, rng)
+    lower = scipy.sparse.coo_array((entries, (lower.row, lower.col)), shape=lower.shape)
+    held = (lower + scipy.sparse.tril(lower, -1).T).tocsr()
+    held.eliminate_zeros()
+    machine = Krylov(held, bounds=_widened(operator, held), tol=operator.tol, max_products=operator.max_products)
+    try:
+        machine.bounds  # noqa: B018  definiteness is decided here, at programming
+    except NotPositiveDefinite as error:
+        operator.bounds  # noqa: B018  a matrix that was indefinite before says so itself
+        advice = _bits_for_array(operator.dense(), device) if operator.shape[0] <= DENSE_ADVICE else None
+        raise _not_definite(operator, device, error.eigenvalue, advice) from None
+    return machine, clipped
+
+
+def _programmed_dense(operator: Dense, device: Device, rng):
+    held, clipped = program_array(operator.dense(), device, rng)
+    machine = Dense(held)
+    try:
+        machine.cholesky  # noqa: B018  definiteness is decided here, at programming, not in the middle of a run
+    except NotPositiveDefinite as error:
+        operator.bounds  # noqa: B018  a matrix that was indefinite before it was programmed says so itself
+        bits = _bits_for_array(operator.dense(), device)
+        raise _not_definite(operator, device, error.eigenvalue, bits) from None
+    return machine, clipped
+
+
+def program_entries(
+    values: np.ndarray, rows: np.ndarray, columns: np.ndarray, device: Device, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, int]:
+    """Entries (n,) at places (n,), n components, after rounding and mismatch, and how many saturated."""
+    entries, saturated = _rounded(values, rows, columns, device.matrix, rng)
+    return entries * device.component_errors(rows, columns), saturated
+
+
+def _rounded(values, rows, columns, converter: Quantizer, rng) -> tuple[np.ndarray, int]:
+    """Rounded entries; of stochastic rounding one key is drawn, and the place decides."""
+    if converter.bits is None:
+        return values, 0
+    up, there = None, values != 0.0
+    if converter.rounding == "stochastic":
+        if rng is None:
+            raise ValueError("stochastic rounding needs rng")
+        up = place_uniforms(int(rng.integers(2**63)), 0, rows[there], columns[there])
+    out = np.zeros_like(values)
+    out[there], saturated = converter.round(values[there], uniforms=up) if there.any() else (0.0, 0)
+    return out, saturated
+
+
+def program_array(A: np.ndarray, device: Device, rng: np.random.Generator | None = None) -> tuple[np.ndarray, int]:
+    """An array (d, d), symmetric or not, after rounding and mismatch, and how many components saturated.
+
+    Parameters
+    ----------
+    A : (d, d) ndarray
+        Equal entries of a symmetric array are one component.
+    device : Device
+    rng : Generator, optional
+        Needed by stochastic rounding.
+
+    Returns
+    -------
+    ((d, d) ndarray, int)
+
+    Examples
+    --------
+    >>> import numpy as np, thermolinalg as tl
+    >>> tl.hardware.program_array(np.array([[1.0, 0.3], [0.3, 1.0]]), tl.Device(matrix_bits=2))
+    (array([[1., 0.],
+           [0., 1.]]), 0)
+    """
+    if device.matrix_bits is None and device.mismatch == 0.0:
+        return A, 0
+    if np.array_equal(A, A.T):
+        rows, columns = np.tril_indices(len(A))
+        entries, clipped = program_entries(A[rows, columns], rows, columns, device, rng)
+        return _mirrored(len(A), rows, columns, entries), clipped
+    rows, columns = (places.ravel() for places in np.indices(A.shape))
+    entries, clipped = program_entries(A.ravel(), rows, columns, device, rng)
+    return entries.reshape(A.shape), clipped
+
+
+def program_noise(noise: np.ndarray, device: Device, rng: np.random.Generator | None = None) -> tuple[np.ndarray, int]:
+    """A noise covariance (d, d) as the converters of the inputs set it, and how many entries saturated."""
+    if device.dac_bits is None:
+        return noise, 0
+    rows, columns = np.tril_indices(len(noise))
+    entries, clipped = _rounded(noise[rows, columns], rows, columns, device.dac, rng)
+    return _mirrored(len(noise), rows, columns, entries), clipped
+
+
+def _mirrored(size: int, rows, columns, entries) -> np.ndarray:
+    """The symmetric array (size, size) with these entries in its lower triangle."""
+    held = np.zeros((size, size))
+    held[rows, columns] = entries
+    held[columns, rows] = entries
+    return held
+
+
+def program_capacitors(
+    own: np.ndarray, coupling: np.ndarray, device: Device, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Capacitors as a device sets them: each rounded to its `matrix_bits` and off by its `mismatch`.
+
+    Parameters
+    ----------
+    own : (d,) ndarray
+        Wanted capacitances to ground.
+    coupling : (d, d) ndarray
+        Wanted capacitances between cells.
+    device : Device
+        Its `matrix_range` is in the unit of the capacitances; "max": the largest of them.
+    rng : Generator, optional
+        Needed by stochastic rounding.
+
+    Returns
+    -------
+    own : (d,) ndarray
+    coupling : (d, d) ndarray
+    saturated : int
+        How many could not be made large enough.
+
+    Raises
+    ------
+    ValueError
+        A capacitance to ground that is not positive as programmed; says how many bits would do.
+    """
+    wanted = coupling + np.diag(own)
+    held, saturated = program_array(wanted, device, rng)
+    own = held.diagonal()
+    if own.min() <= 0:
+        i = int(own.argmin())
+        bits = fewest_bits(device, lambda finer: program_array(wanted, finer)[0].diagonal().min() > 0)
+        remedy = f"matrix_bits={bits} would do" if bits else "no word length helps: a smaller mismatch is needed"
+        raise ValueError(
+            f"the capacitor of cell {i} to ground is {own[i]:.3g} as programmed (matrix_bits={device.matrix_bits}, "
+            f"mismatch={device.mismatch:g}) and must be positive; {remedy}"
+        )
+    return own, held - np.diag(own), saturated
+
+
+def as_read(device: Device, A: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drift and noise of the cells as they are read, each with its own gain: of G x in place of x."""
+    if device.eps_sys == 0.0:
+        return A, R
+    gains = device.read_gains(len(A))
+    return gains[:, None] * A / gains, np.outer(gains, gains) * R
+
+
+def fewest_bits(device: Device, good: Callable[[Device], bool]) -> int | None:
+    """Fewest bits from `matrix_bits` on with which this device, rounding to nearest, is good; None if none is.
+
+    A device for which `good` raises `NotPositiveDefinite` is not.
+    """
+    for bits in range(device.matrix_bits or MOST_BITS, MOST_BITS + 1):
+        try:
+            if good(replace(device, matrix_bits=bits, rounding="nearest")):
+                return bits
+        except NotPositiveDefinite:
+            continue
+    return None
+
+
+def _bits_for_array(A: np.ndarray, device: Device) -> int | None:
+    return fewest_bits(device, lambda finer: Dense(program_array(A, finer)[0]).cholesky is not None)
+
+
+def _not_definite(operator, device: Device, eigenvalue: float, bits: int | None) -> NotPositiveDefinite:
+    """The error for programming that left an eigenvalue that is not positive, with the bits that would do."""
+    remedy = "no word length helps: a smaller mismatch, a wider range, or more damping on A, is needed"
+    if bits is not None:
+        remedy = f"matrix_bits={bits} would do"
+    return NotPositiveDefinite(
+        f"A as programmed (matrix_bits={device.matrix_bits}, mismatch={device.mismatch:g}) is not positive definite: "
+        f"its smallest eigenvalue is {eigenvalue:.6g}, that of A itself {operator.bounds[0]:.6g}; {remedy}",
+        float(eigenvalue),
+    )
+
+
+def _widened(operator: Krylov, held) -> tuple[float, float] | None:
+    """Bounds that were given for an operator, as far as they hold for what was programmed in its place."""
+    shift = float(abs(held - operator.sparse()).sum(axis=1).max())  # no eigenvalue moves further
+    low, high = operator.bounds if operator.bounds_given else (0.0, 0.0)
+    return (low - shift, high + shift) if low > shift else None

@@ -1,0 +1,432 @@
+r"""Closed forms of what a device with inertia puts out: `thermolinalg.laws` for underdamped dynamics.
+
+The device ``dx = (p/M) dt, dp = -(A x - b) dt - (gamma/M) p dt + sqrt(2 gamma/beta) dW`` is a bundle of damped
+oscillators. In a mode, with xi = gamma/(2 M) and delta^2 = xi^2 - lam/M (negative when it oscillates), all follows
+from the answer of x to a unit push and its derivative and integral:
+
+    g(t) = e^{-xi t} sinh(delta t)/delta,    f = g' + 2 xi g,    response(t) = (1/M) int_0^t g.
+
+g is entire in delta^2, so that nothing special happens at critical damping; delta^2 itself is found from an exact
+difference of products. Covariances are sums of squares along the path: a short step by Gauss-Legendre quadrature, then
+doublings, each with a fresh closed form for the mean. Neither has a cancellation at any damping.
+
+A read-out class starts at a known x(0) = x0 with p(0) = 0 and answers as those of `thermolinalg.laws` do:
+
+    mean = memory(A) x0 + response(A) b,        covariance = variance(A) / beta.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from threading import RLock
+
+import numpy as np
+
+from .. import _validation
+from . import overdamped
+
+SHORT = 0.5  # rate times step up to which a step is short: series and quadrature reach full accuracy
+SETTLED = 4.0  # relaxation times from which equilibrium less what is left of the start has no cancellation
+SERIES_TERMS = 24
+REMEMBERED = 4  # stretches that a set of modes keeps
+NODES, WEIGHTS = (0.5 * (a + c) for a, c in zip(np.polynomial.legendre.leggauss(10), (1.0, 0.0), strict=True))
+_SPLIT = 134217729.0  # 2^27 + 1 (Veltkamp)
+
+
+def _exact_product(a, b):
+    """a b and its rounding error, both floats (Dekker)."""
+    product = a * b
+    high_a, high_b = (_SPLIT * v - (_SPLIT * v - v) for v in (a, b))
+    low_a, low_b = a - high_a, b - high_b
+    return product, ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b
+
+
+def discriminant(lam, mass: float, friction: float):
+    """gamma^2 - 4 M lam to full relative accuracy, also next to critical damping."""
+    square, square_rest = _exact_product(np.float64(friction), np.float64(friction))
+    product, product_rest = _exact_product(np.float64(4.0 * mass), np.asarray(lam, dtype=float))
+    return (square - product) + (square_rest - product_rest)
+
+
+def _phi1(x):
+    """`overdamped.phi1` with its limit 1 at x = 0."""
+    return overdamped.phi1(np.where(x == 0.0, 1.0, x)) * (x != 0.0) + (x == 0.0)
+
+
+def _sinc(x):
+    """sin(x) / x with its limit 1 at x = 0."""
+    safe = np.where(x == 0.0, 1.0, x)
+    return np.where(x == 0.0, 1.0, np.sin(safe) / safe)
+
+
+class Modes:
+    """Damped oscillators: rates of the modes of A with eigenvalues `lam` (m,), and their answers in time.
+
+    Attributes
+    ----------
+    xi : float
+        gamma / (2 M): decay rate of an oscillating mode.
+    slow, fast : (m,) ndarray
+        Decay rate of a mode; the fastest rate at which anything happens in it.
+    """
+
+    def __init__(self, lam, mass: float, friction: float):
+        self.lam, self.mass, self.friction = np.asarray(lam, dtype=float).ravel(), mass, friction
+        self._remembered: dict = {}
+        self._lock = RLock()  # chains on several threads share the oscillators of a tile of modes
+        difference = discriminant(self.lam, mass, friction)
+        root = np.sqrt(np.abs(difference))
+        self.xi = 0.5 * friction / mass
+        self.oscillates = difference < 0.0
+        self.delta = 0.5 * root / mass
+        self.slow = np.where(self.oscillates, self.xi, 2.0 * self.lam / (friction + root))
+        self.fast = np.where(self.oscillates, np.sqrt(self.lam / mass), self.xi + self.delta)
+
+    def answers(self, time):
+        """f, g and g' at `time`: a number, or an array that broadcasts with (m,)."""
+        if np.ndim(time) == 0 and np.isinf(time):
+            return (np.zeros_like(self.lam),) * 3
+        a = self.delta * time
+        decay = np.exp(-self.slow * time)
+        q = np.exp(-2.0 * a)
+        even = decay * np.where(self.oscillates, np.cos(a), 0.5 * (1.0 + q))
+        g = decay * time * np.where(self.oscillates, _sinc(a), _phi1(2.0 * a))
+        apart = ~self.oscillates & (2.0 * a > 1.0)
+        twice = np.where(apart, 2.0 * self.delta, 1.0)
+        derivative = np.where(apart, decay * (self.fast * q - self.slow) / twice, even - self.xi * g)
+        return even + self.xi * g, g, derivative
+
+    def integral(self, time):
+        """int_0^time g dt: M times the response of the mean x to b."""
+        if np.ndim(time) == 0 and np.isinf(time):
+            return self.mass / self.lam
+        short = self.fast * time <= SHORT
+        apart = (self.slow < 0.5 * self.fast) & (self.slow * time < 1.0) & ~self.oscillates
+        slow, fast = (np.where(apart, rate, 1.0) for rate in (self.slow, self.fast))
+        divided = time * (_phi1(slow * time) - _phi1(fast * time)) / np.where(apart, fast - slow, 1.0)
+        settled = (1.0 - self.answers(time)[0]) * self.mass / self.lam
+        later = np.where(apart, divided, settled)
+        return np.where(short, self._series(np.where(short, time, 0.0)), later) if short.any() else later
+
+    def _series(self, time):
+        """Taylor series of the integral of g, from R'' + 2 xi R' + (lam/M) R = 1."""
+        damping, spring = 2.0 * self.xi * time, self.lam / self.mass * time**2
+        before, term = np.zeros_like(spring), 0.5 * time**2 * np.ones_like(spring)
+        total = term.copy()
+        for k in range(1, SERIES_TERMS):
+            before, term = term, -(damping * (k + 1) * term + spring * before) / ((k + 1) * (k + 2))
+            total += term
+        return total
+
+    def transition(self, time):
+        """Matrix (2, 2, m) that takes the mean of (x, p) over `time`."""
+        f, g, derivative = self.answers(time)
+        return np.array([[f, g / self.mass], [-self.lam * g, derivative]])
+
+    def push(self, time):
+        """What b = 1 adds to the mean of (x, p) over `time`: (2, m)."""
+        return np.array([self.integral(time) / self.mass, self.answers(time)[1]])
+
+    def equilibrium(self):
+        """Stationary covariance (2, 2, m) of (x, p) at beta = 1."""
+        zero = np.zeros_like(self.lam)
+        return np.array([[1.0 / self.lam, zero], [zero, zero + self.mass]])
+
+    def covariance(self, time):
+        """Covariance (2, 2, m) of (x, p) at beta = 1, `time` after a known state; `time` may be infinite."""
+        if np.isinf(time):
+            return self.equilibrium()
+        if time == 0.0:
+            return np.zeros((2, 2, self.lam.size))
+        if self.slow.min() * time < SETTLED:
+            return self.stretch(time).noise[:2, :2]
+        f, g, derivative = self.answers(time)
+        spring, xp = self.lam * g**2 / self.mass, self.friction / self.mass * g**2
+        return np.array([[(1.0 - f**2 - spring) / self.lam, xp], [xp, self.mass * (1.0 - spring - derivative**2)]])
+
+    def remembered(self, key, make: Callable[[], "Stretch"]) -> "Stretch":
+        """What `make` made for this key before: a plan, and every chain, asks for the same stretch again and again."""
+        with self._lock:
+            self._remembered[key] = made = self._remembered.pop(key, None) or make()  # moved to the end: used last
+            while len(self._remembered) > REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        return made
+
+    def stretch(self, time: float) -> "Stretch":
+        """The joint law of (x, p, integral of x dt) over `time`, finite: from a short step by doublings."""
+        return self.remembered(time, lambda: self._stretch(time))
+
+    def _stretch(self, time: float) -> "Stretch":
+        doublings = max(0, int(np.ceil(np.log2(max(self.fast.max() * time / SHORT, 1e-300)))))
+        step = time / 2.0**doublings
+        law = Stretch(self.matrix(step), self._push3(step), self._short_noise(step))
+        law.push[2] = 0.5 * step**2 * self._mean_integral(step)
+        for _ in range(doublings):
+            law, step = law.then(law), 2.0 * step
+            law.matrix[:] = self.matrix(step)
+            law.push[:2] = self.push(step)
+        return law
+
+    def matrix(self, time):
+        """Mean of (x, p, int x) from (x, p, int x): (3, 3, m); the integral of f is g + 2 xi times that of g."""
+        out = np.zeros((3, 3, self.lam.size))
+        out[:2, :2], out[2, 2] = self.transition(time), 1.0
+        integral = self.integral(time)
+        out[2, 0], out[2, 1] = self.answers(time)[1] + 2.0 * self.xi * integral, integral / self.mass
+        return out
+
+    def _push3(self, time):
+        return np.vstack((self.push(time), np.zeros(self.lam.size)))
+
+    def _at_nodes(self, step):
+        """g, g' and the integral of g at the nodes of the quadrature over a short step: (nodes, m) each."""
+        times = (step * NODES)[:, None]
+        _, g, derivative = self.answers(times)
+        return g, derivative, self._series(times)
+
+    def _mean_integral(self, step):
+        """(2 / step^2) int_0^step response dt over a short step."""
+        return 2.0 / step * (WEIGHTS @ self._at_nodes(step)[2]) / self.mass
+
+    def _short_noise(self, step):
+        """Covariance (3, 3, m) of (x, p, int x) after a short step from a known state, at beta = 1."""
+        g, derivative, integral = self._at_nodes(step)
+        strength = 2.0 * self.friction * step
+        xx, pp, ii = (strength * (WEIGHTS @ v**2) for v in (g / self.mass, derivative, integral / self.mass))
+        pi = strength / self.mass * (WEIGHTS @ (derivative * integral))
+        xp = self.friction / self.mass * self.answers(step)[1] ** 2
+        xi = self.friction * (self.integral(step) / self.mass) ** 2
+        return np.array([[xx, xp, xi], [xp, pp, pi], [xi, pi, ii]])
+
+
+@lru_cache(maxsize=8)
+def modes_of(lam: bytes, mass: float, friction: float) -> Modes:
+    """The oscillators of eigenvalues given as bytes, made once."""
+    return Modes(np.frombuffer(lam), mass, friction)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """An affine map with noise, z -> matrix z + push b + noise, of z = (x, p, accumulated x) for m modes.
+
+    ``matrix`` and ``noise`` (a covariance at beta = 1) are (3, 3, m), ``push`` is (3, m).
+    """
+
+    matrix: np.ndarray
+    push: np.ndarray
+    noise: np.ndarray
+
+    def then(self, later: "Stretch") -> "Stretch":
+        """This map and after it another."""
+        matrix = np.einsum("ijm,jkm->ikm", later.matrix, self.matrix)
+        push = np.einsum("ijm,jm->im", later.matrix, self.push) + later.push
+        carried = np.einsum("ijm,jkm->ikm", later.matrix, self.noise)
+        noise = np.einsum("ijm,kjm->ikm", carried, later.matrix) + later.noise
+        return Stretch(matrix, push, 0.5 * (noise + noise.transpose(1, 0, 2)))
+
+
+def reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
+    """(x, p, sum of x) over n reads, the first at the start, the last at the end."""
+    return modes.remembered((n_reads, spacing), lambda: _reads_stretch(modes, n_reads, spacing))
+
+
+def _reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
+    """(x, p, sum of x) over n reads, the first at the start, the last at the end: by doublings of one step."""
+    size = modes.lam.size
+    read = np.zeros((3, 3, size))
+    read[[0, 1, 2], [0, 1, 2]] = read[2, 0] = 1.0
+    total = Stretch(read, np.zeros((3, size)), np.zeros((3, 3, size)))  # the last read, with nothing after it
+    step = Stretch(np.zeros((3, 3, size)), np.zeros((3, size)), np.zeros((3, 3, size)))
+    step.matrix[:2, :2], step.matrix[2, 0], step.matrix[2, 2] = modes.transition(spacing), 1.0, 1.0
+    step.push[:2], step.noise[:2, :2] = modes.push(spacing), modes.covariance(spacing)
+    left, length = n_reads - 1, 1
+    while left:
+        if left & 1:
+            total = step.then(total)
+        left >>= 1
+        if left:
+            step, length = step.then(step), 2 * length
+            step.matrix[:2, :2], step.push[:2] = modes.transition(length * spacing), modes.push(length * spacing)
+    return total
+
+
+def exact_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
+    """An exact step of (x, p) for `kernels.underdamped.exact_steps`, driven by b in mode coordinates.
+
+    Transition (4, m), push (2, m) and Cholesky factor of the noise (3, m).
+    """
+    factor = _cholesky(modes.covariance(time) / beta)
+    return modes.transition(time).reshape(4, -1), modes.push(time) * drive, factor
+
+
+def integrating_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
+    """An exact step of (x, p, integral of x dt) for `kernels.underdamped.integral_steps`, `time` finite and positive.
+
+    Transition (6, m), push (3, m) and Cholesky factor of the noise (6, m).
+    """
+    law = modes.stretch(time)
+    return law.matrix[:, :2].reshape(6, -1), law.push * drive, _cholesky(law.noise / beta)
+
+
+def _cholesky(C: np.ndarray) -> np.ndarray:
+    """Cholesky factors of covariances (n, n, m), their rows one after the other; zero where there is no noise."""
+    L = np.zeros_like(C)
+    for i in range(len(C)):
+        for j in range(i + 1):
+            rest = C[i, j] - np.sum(L[i, :j] * L[j, :j], axis=0)
+            if i == j:
+                L[i, i] = np.sqrt(np.maximum(rest, 0.0))
+            else:
+                np.divide(rest, L[j, j], out=L[i, j], where=L[j, j] > 0.0)
+    return np.array([L[i, j] for i in range(len(C)) for j in range(i + 1)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReadOut:
+    """The part that all read-outs share; subclasses say what they do after `burn_in` [RC].
+
+    They do it by two methods: `_weights`, of x and p at the end of the burn-in, and `_since`, the response to b from
+    there on and the variance (beta = 1) that comes in.
+    """
+
+    inertial = True
+
+    burn_in: float
+    mass: float
+    friction: float
+
+    def _weights(self, modes: Modes):
+        return np.ones_like(modes.lam), np.zeros_like(modes.lam)
+
+    def _since(self, modes: Modes):
+        return np.zeros_like(modes.lam), np.zeros_like(modes.lam)
+
+    def modes(self, lam) -> Modes:
+        """The oscillators of these eigenvalues."""
+        return modes_of(np.asarray(lam, dtype=float).tobytes(), self.mass, self.friction)
+
+    def decay_rates(self, lam):
+        """Slowest and fastest rate at which the mean of a mode with eigenvalue in `lam` moves."""
+        modes = self.modes(lam)
+        return float(modes.slow.min()), float(modes.fast.max())
+
+    def memory(self, lam):
+        """Weight of x0."""
+        modes = self.modes(lam)
+        f, g, _ = modes.answers(self.burn_in)
+        of_x, of_p = self._weights(modes)
+        return (of_x * f - of_p * modes.lam * g).reshape(np.shape(lam))
+
+    def memory_bound(self, lam):
+        """A bound of ``|memory|`` that only falls as the burn-in grows, where memory itself may oscillate."""
+        modes, t = self.modes(lam), self.burn_in
+        of_x, of_p = self._weights(modes)
+        later = np.maximum(t, 1.0 / modes.slow)
+        peak = later * np.exp(-modes.slow * later) if np.isfinite(t) else 0.0
+        inverse = 1.0 / np.maximum(modes.delta * (2.0 - modes.oscillates), np.finfo(float).tiny)
+        g = np.minimum(inverse * np.exp(-modes.slow * t), peak)
+        f = np.where(modes.oscillates, np.exp(-modes.slow * t) + modes.xi * g, modes.answers(t)[0])
+        return (np.abs(of_x) * f + np.abs(of_p) * modes.lam * g).reshape(np.shape(lam))
+
+    def memory_after(self, lam, distance):
+        """Bounds of what is left of each `distance` from the answer, as a function of the burn-in."""
+        return lambda burn_in: replace(self, burn_in=burn_in).memory_bound(lam) * distance
+
+    def variance_after(self, lam):
+        """Variance at beta = 1 as a function of the burn-in."""
+        return lambda burn_in: replace(self, burn_in=burn_in).variance(lam)
+
+    def response(self, lam):
+        """Weight of b."""
+        modes = self.modes(lam)
+        (of_x, of_p), (x, p) = self._weights(modes), modes.push(self.burn_in)
+        return (of_x * x + of_p * p + self._since(modes)[0]).reshape(np.shape(lam))
+
+    def variance(self, lam):
+        """Variance at beta = 1: what the state at burn_in brings, plus the noise since."""
+        modes = self.modes(lam)
+        (of_x, of_p), C = self._weights(modes), modes.covariance(self.burn_in)
+        brought = of_x**2 * C[0, 0] + 2.0 * of_x * of_p * C[0, 1] + of_p**2 * C[1, 1]
+        return (brought + self._since(modes)[1]).reshape(np.shape(lam))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voltage(_ReadOut):
+    """The voltages at one time, `burn_in` [RC] after the start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndependentReads(_ReadOut):
+    """The mean of `n_reads` voltages, each read `burn_in` [RC] after a fresh start."""
+
+    kind = "independent"
+
+    n_reads: int
+
+    def variance(self, lam):
+        """Variance at beta = 1."""
+        return super().variance(lam) / self.n_reads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integrator(_ReadOut):
+    """An analog integrator: the mean voltage over [burn_in, burn_in + duration] [RC]."""
+
+    kind = "integrator"
+
+    duration: float
+
+    def _weights(self, modes):
+        return modes.matrix(self.duration)[2, :2] / self.duration
+
+    def _since(self, modes):
+        law = modes.stretch(self.duration)
+        return law.push[2] / self.duration, law.noise[2, 2] / self.duration**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads(_ReadOut):
+    """The mean of `n_reads` voltages, the first at `burn_in`, then one every `spacing` [RC]."""
+
+    kind = "reads"
+
+    n_reads: int
+    spacing: float
+
+    def _weights(self, modes):
+        return reads_stretch(modes, self.n_reads, self.spacing).matrix[2, :2] / self.n_reads
+
+    def _since(self, modes):
+        law = reads_stretch(modes, self.n_reads, self.spacing)
+        return law.push[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2
+
+
+def critical_friction(lambda_min, mass=1.0) -> float:
+    """Friction at which the slowest mode of an underdamped device is critically damped: ``2 sqrt(mass lambda_min)``.
+
+    Less friction leaves that mode oscillating, and every mode relaxes in ``2 mass / friction``; more slows it down
+    towards the overdamped ``friction / lambda_min``. At the critical value the relaxation time is
+    ``sqrt(mass / lambda_min)``, so that it grows as the square root of the condition number.
+
+    Parameters
+    ----------
+    lambda_min : float
+        Smallest eigenvalue of A, in units of the reference conductance.
+    mass : float, optional
+        Inertia of a cell, in units of (friction 1) times RC.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        lambda_min or mass is not positive.
+
+    Examples
+    --------
+    >>> critical_friction(0.25, mass=4.0)
+    2.0
+    """
+    return 2.0 * float(np.sqrt(_validation.positive(mass, "mass") * _validation.positive(lambda_min, "lambda_min")))

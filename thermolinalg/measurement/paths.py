@@ -1,0 +1,239 @@
+"""Path simulators: the physics stepped through time, where the law only says how it ends.
+
+* Exact AR(1) steps in mode coordinates: the law of the path at the read times, for any spacing. The drift enters
+  as ``b - A x`` integrated over a step; no inverse is taken.
+* `euler_maruyama` on the plain matrix: neither eigenvectors nor an inverse, hence the independent check; biased by
+  the step, and it says by how much.
+
+Noise is drawn by NumPy in blocks, one generator for each chain, column and tile of modes; the kernels are
+deterministic functions of it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .. import laws
+from ..hardware.device import Device
+from ..hardware.readout import convert_reads
+from ..laws import underdamped as underdamped_laws
+from ..numerics.blocks import BLOCK, blocks
+from ..numerics.kernels import ou, underdamped
+from ..numerics.products import congruent, sum_of_products
+from ..numerics.threads import parts, run_chains, threads
+from ..operators import Modal
+
+MODE_TILE = 64  # most modes that share a generator: part of the definition of the random stream
+READ_ROWS = 1024  # reads that are converted, or enter a covariance, at a time: part of the definition of a path
+INTEGRATOR_STEPS = 256  # steps of the path of an integrator; exact for any number
+
+LEAST_CHANGE = 3e-5  # rate times spacing from which on a step in single precision keeps the rate to 1e-3
+SINGLE_RANGE = 1e30  # largest variance of a read, and inverse of the smallest, whose products it holds
+
+
+def precision_of(dtype) -> np.dtype:
+    """float64 or float32, of a type or its name."""
+    for known in (np.float64, np.float32):
+        if dtype in (known, np.dtype(known), np.dtype(known).name):
+            return np.dtype(known)
+    raise ValueError(f"dtype must be float64 or float32, got {dtype!r}")
+
+
+def require_single(extremes: tuple[float, float], beta: float, spacing: float | None) -> None:
+    """Refuse reads, `spacing` apart or independent, that single precision cannot hold or cannot tell apart."""
+    for variance in (1.0 / (beta * rate) for rate in extremes):
+        if not 1.0 / SINGLE_RANGE <= variance <= SINGLE_RANGE:
+            raise ValueError(
+                f"dtype=float32 cannot hold products of reads of variance {variance:.3g}; rescale A or beta, or use "
+                "dtype=float64"
+            )
+    if spacing is not None and extremes[0] * spacing < LEAST_CHANGE:
+        raise ValueError(
+            f"dtype=float32 cannot tell the slowest mode of one read from that of the next: lambda_min times the "
+            f"spacing of the reads is {extremes[0] * spacing:.3g}, and must be at least {LEAST_CHANGE:.0e}; use "
+            "dtype=float64"
+        )
+
+
+def _steps(rates, b, step, beta):
+    """decay, push and kick of an exact step in modes."""
+    return np.exp(-rates * step), laws.rise(rates, step) * b, np.sqrt(laws.rise(rates, 2.0 * step) / beta)
+
+
+def _first_state(rng, rates, x0, b, burn_in, beta):
+    """An exact draw of the state at the end of the burn-in."""
+    decay, push, kick = _steps(rates, b, burn_in, beta)
+    return decay * x0 + push + kick * rng.standard_normal(rates.size)
+
+
+def _average_of_reads(rng, rates, x0, b, readout, beta):
+    if readout.inertial or readout.kind == "independent":
+        total = np.zeros_like(rates)
+        for block in _read_blocks(rng, rates, x0, b, readout, beta, max(1, BLOCK // rates.size)):
+            for row in block:  # one by one, so that the size of a block cannot change the rounding
+                total += row
+        return total / readout.n_reads
+    x = _first_state(rng, rates, x0, b, readout.burn_in, beta)
+    total = x.copy()
+    decay, push, kick = _steps(rates, b, readout.spacing, beta)
+    for noise in blocks(readout.n_reads - 1, rates.size):
+        rng.standard_normal(out=noise)
+        ou.average_steps(decay, push, kick, noise, x, total)
+    return total / readout.n_reads
+
+
+def _average_of_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_STEPS):
+    x = _first_state(rng, rates, x0, b, readout.burn_in, beta)
+    step = readout.duration / steps
+    decay, push, _ = _steps(rates, b, step, beta)
+    kick, mixed, rest = (s / np.sqrt(beta) for s in laws.integrator_step(rates, step))
+    gain, drift = laws.rise(rates, step), step**2 * laws.phi2(rates * step) * b
+    integral = np.zeros_like(x)
+    for noise in blocks(steps, 2 * rates.size):
+        rng.standard_normal(out=noise)
+        pairs = noise.reshape(-1, 2, rates.size)
+        ou.integral_steps(decay, push, kick, gain, drift, mixed, rest, pairs, x, integral)
+    return integral / readout.duration
+
+
+def _average_of_inertial_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_STEPS):
+    modes = readout.modes(rates)
+    x, p, integral = x0.copy(), np.zeros_like(x0), np.zeros_like(x0)
+    state, unused = np.empty((2, 1, rates.size))
+    first = underdamped_laws.exact_step(modes, readout.burn_in, b, beta)
+    underdamped.exact_steps(*first, rng.standard_normal((1, 2, rates.size)), x, p, state, unused)
+    step = underdamped_laws.integrating_step(modes, readout.duration / steps, b, beta)
+    for noise in blocks(steps, 3 * rates.size):
+        rng.standard_normal(out=noise)
+        underdamped.integral_steps(*step, noise.reshape(-1, 3, rates.size), x, p, integral)
+    return integral / readout.duration
+
+
+def _run_of(readout):
+    """What draws the average of a path, of a tile of modes and one column of b."""
+    if readout.kind != "integrator":
+        return _average_of_reads
+    return _average_of_inertial_integrator if readout.inertial else _average_of_integrator
+
+
+def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.ndarray:
+    """Read-outs (n_chains, m, k) of linear paths in mode coordinates; x0 and b are (m, k)."""
+    run = _run_of(readout)
+    tiles = parts(rates.size, MODE_TILE)
+    tasks = [(chain, tile, column) for chain in range(n_chains) for tile in tiles for column in range(b.shape[1])]
+    out = np.empty((n_chains, *b.shape))
+
+    def chain_tile(generator, task):
+        chain, tile, column = task
+        start, drive = (np.ascontiguousarray(v[tile, column]) for v in (x0, b))
+        out[chain, tile, column] = run(generator, rates[tile], start, drive, readout, beta)
+
+    numbers = out.size * getattr(readout, "n_reads", INTEGRATOR_STEPS)
+    run_chains(chain_tile, rng, tasks, workers, numbers)
+    return out
+
+
+def _read_blocks(rng, rates, x0, b, readout, beta, rows, buffers=1, dtype=float) -> Iterator[np.ndarray]:
+    """The reads of one path in mode coordinates, a block of rows at a time, in `buffers` that are used in turn."""
+    if readout.inertial and readout.kind != "independent":
+        yield from _inertial_blocks(rng, rates, x0, b, readout, beta, rows)
+        return
+    source = _independent_blocks if readout.kind == "independent" else _overdamped_blocks
+    yield from source(rng, rates, x0, b, readout, beta, blocks(readout.n_reads, rates.size, rows, buffers, dtype))
+
+
+def _independent_blocks(rng, rates, x0, b, readout, beta, buffers):
+    mean = readout.response(rates) * b + readout.memory(rates) * x0
+    sd = np.sqrt(readout.n_reads * readout.variance(rates) / beta)
+    for block in buffers:
+        rng.standard_normal(out=block, dtype=block.dtype)
+        block *= sd
+        block += mean
+        yield block
+
+
+def _overdamped_blocks(rng, rates, x0, b, readout, beta, buffers):
+    step, x = None, None
+    for block in buffers:
+        rng.standard_normal(out=block, dtype=block.dtype)
+        todo = block
+        if x is None:
+            step = _rounded(*_steps(rates, b, readout.spacing, beta), block.dtype)
+            d0, p0, k0 = _steps(rates, b, readout.burn_in, beta)
+            block[0] = d0 * x0 + p0 + k0 * block[0]
+            x, todo = block[0].copy(), block[1:]
+        ou.state_steps(*step, todo, x)
+        yield block
+
+
+def _rounded(decay, push, kick, dtype):
+    """A step in another precision, of the same stationary variance: a decay that is off changes the rate only."""
+    if dtype == decay.dtype:
+        return decay, push, kick
+    near = decay.astype(dtype).astype(decay.dtype)
+    grown = np.sqrt((1.0 - near) * (1.0 + near) / ((1.0 - decay) * (1.0 + decay)))
+    return near.astype(dtype), push.astype(dtype), (kick * grown).astype(dtype)
+
+
+def _inertial_blocks(rng, rates, x0, b, readout, beta, rows):
+    modes = readout.modes(rates)
+    first, step = (underdamped_laws.exact_step(modes, t, b, beta) for t in (readout.burn_in, readout.spacing))
+    x, p, waste = x0.copy(), np.zeros_like(x0), np.empty((min(rows, readout.n_reads), rates.size))
+    done = 0
+    for noise in blocks(readout.n_reads, 2 * rates.size, rows):
+        rng.standard_normal(out=noise)
+        pairs = noise.reshape(-1, 2, rates.size)
+        block = np.empty((len(pairs), rates.size))
+        start = 1 if done == 0 else 0
+        underdamped.exact_steps(*first, pairs[:start], x, p, block[:start], waste[:start])
+        underdamped.exact_steps(*step, pairs[start:], x, p, block[start:], waste[start : len(pairs)])
+        done += len(pairs)
+        yield block
+
+
+def converted_averages(operator: Modal, x0, b, readout, device: Device, full_scale, n_chains, rng, workers):
+    """Means (n_chains, d, k) of reads that are each converted on their own, and how many of them saturated."""
+    d, k = operator.shape[0], b.shape[1]
+
+    def chain(generator, task):
+        total, clipped = np.zeros(d), 0
+        start, drive = (np.ascontiguousarray(v[:, task % k]) for v in (x0, b))
+        for block in _read_blocks(generator, operator.rates, start, drive, readout, device.beta, READ_ROWS):
+            reads, n = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
+            total += reads.sum(axis=1)
+            clipped += n
+        return total / readout.n_reads, clipped
+
+    results = run_chains(chain, rng, range(n_chains * k), workers)
+    averages = np.array([average for average, _ in results]).reshape(n_chains, k, d)
+    return averages.transpose(0, 2, 1), sum(n for _, n in results)
+
+
+def second_moments(operator: Modal, readout, device: Device, full_scale, convert, n_chains, rng, workers, dtype=float):
+    """Means of ``x x^T`` (d, d) along paths from 0 with b = 0, one matrix a chain, and how many reads saturated.
+
+    With `convert` every read gets read noise and rounding. Reads that are not converted are gathered in mode
+    coordinates, block by block, and rotated once at the end.
+    """
+    zero = np.zeros(operator.rates.size)
+    converted = convert and (device.adc_bits is not None or device.read_noise > 0 or device.eps_sys > 0)
+    size = operator.shape[0] if converted else zero.size
+    own = threads(workers, among=n_chains)
+
+    def reads_of(generator):
+        for block in _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, READ_ROWS, 2, dtype):
+            clipped = 0
+            if converted:
+                reads, clipped = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
+                block = reads.T
+            yield block, block, clipped
+
+    def chain(generator, _):
+        moment, clipped = sum_of_products(reads_of(generator), (size, size), True, own)
+        if not converted:
+            moment = congruent(operator.from_modes, moment, operator.shape[0], own)
+            moment = (moment + moment.T) / 2.0
+        return moment / readout.n_reads, clipped
+
+    results = run_chains(chain, rng, range(n_chains), workers)
+    return [moment for moment, _ in results], sum(n for _, n in results)

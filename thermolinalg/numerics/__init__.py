@@ -1,0 +1,1 @@
+"""Numbers, threads and compiled kernels: nothing here knows what a device is."""

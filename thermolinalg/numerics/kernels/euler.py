@@ -1,0 +1,13 @@
+"""Euler-Maruyama on the plain matrix: the part of a step that is not the product A x."""
+
+from ..jit import kernel
+
+
+@kernel
+def update(product, b, step, kick, noise, x, total):
+    """x <- x + step (b - product) + kick noise for every chain (row); total gains the mean of old and new x."""
+    for c in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            moved = x[c, i] + step * (b[i] - product[c, i]) + kick * noise[c, i]
+            total[c, i] += 0.5 * (x[c, i] + moved)
+            x[c, i] = moved

@@ -1,0 +1,53 @@
+"""Work and heat along driven paths: accumulated for each path as it is stepped, no trajectory is kept.
+
+Work is what a jump of the potential adds to the energy at fixed x. Heat is force times displacement while the
+potential stands still, the force taken halfway (Stratonovich): it is not found as a difference of energies.
+"""
+
+from ..jit import kernel
+
+
+@kernel
+def ramp_steps(rates, decay, kick, noise, x, work, heat):
+    """For modes: at every step k the rates jump from rates[k] to rates[k + 1], then x <- decay x + kick xi.
+
+    rates (n + 1, m); decay and kick (n, m); noise (n, paths, m); x, work and heat (paths, m).
+    """
+    for k in range(noise.shape[0]):
+        for c in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                before = x[c, i]
+                work[c, i] += 0.5 * (rates[k + 1, i] - rates[k, i]) * before * before
+                after = decay[k, i] * before + kick[k, i] * noise[k, c, i]
+                heat[c, i] += 0.5 * rates[k + 1, i] * (before + after) * (after - before)
+                x[c, i] = after
+
+
+@kernel
+def shadow_energy(x, start, change, fraction, dt, energy):
+    """energy <- x^T y / 2 - dt |y|^2 / 4 for every path, y = start + fraction change the product A x.
+
+    The quadratic form that an Euler step of length dt leaves in equilibrium; that of A itself for dt = 0.
+    """
+    for c in range(x.shape[0]):
+        total = 0.0
+        for i in range(x.shape[1]):
+            y = start[c, i] + fraction * change[c, i]
+            total += 0.5 * x[c, i] * y - 0.25 * dt * y * y
+        energy[c] = total
+
+
+@kernel
+def euler_relax(start, change, fraction, dt, kick, noise, x):
+    """x <- x - dt (start + fraction change) + kick xi for every path."""
+    for c in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            x[c, i] += -dt * (start[c, i] + fraction * change[c, i]) + kick * noise[c, i]
+
+
+@kernel
+def path_steps(before, after, force_before, force_after, heat):
+    """heat += force . displacement, the force taken halfway: the mean of its values at both ends of the step."""
+    for c in range(before.shape[0]):
+        for i in range(before.shape[1]):
+            heat[c] += 0.5 * (force_before[c, i] + force_after[c, i]) * (after[c, i] - before[c, i])
