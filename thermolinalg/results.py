@@ -98,22 +98,22 @@ class Round:
     duration: float
 
 
-class _LateCost:
-    """A field that is given a cost, or a function that works it out when it is first asked for; None if neither."""
+class _Late:
+    """A field that is given a value, or a function that computes it lazily; None if neither."""
 
     def __set_name__(self, owner, name: str):
         self.name = name
 
-    def __get__(self, instance, owner=None) -> Cost | None:
+    def __get__(self, instance, owner=None) -> Any:
         if instance is None:
             return None  # what `dataclass` takes for the default
-        cost = vars(instance)[self.name]
-        if callable(cost):
-            cost = vars(instance)[self.name] = cost()
-        return cost
+        value = vars(instance)[self.name]
+        if callable(value):
+            value = vars(instance)[self.name] = value()
+        return value
 
-    def __set__(self, instance, cost: Cost | Callable[[], Cost] | None) -> None:
-        vars(instance)[self.name] = cost
+    def __set__(self, instance, value: Any) -> None:
+        vars(instance)[self.name] = value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,14 +155,14 @@ class Estimate:
     value: np.ndarray
     stderr_source: np.ndarray | Callable[[], np.ndarray] = field(repr=False)
     stderr_kind: str
-    burn_in: float
+    burn_in: _Late = _Late()
     duration: float
     n_reads: int | None = None
     read_spacing: float | None = None
     n_chains: int = 1
     simulator: str
     device: Any = None
-    cost: _LateCost = _LateCost()
+    cost: _Late = _Late()
     clipped: dict = field(default_factory=dict)
     products: int | None = None
     caution: float | None = None
@@ -249,7 +249,7 @@ def _seconds(value: float) -> str:
     return "0 s" if value == 0 else f"{value / 1e-9:.3g} ns"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ExponentialEstimate(Estimate):
     """An `Estimate` that says which multiple of the identity was added to the drift.
 

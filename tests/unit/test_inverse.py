@@ -222,7 +222,7 @@ def test_law_where_there_is_none_names_the_path(A):
         ({"n_reads": 5, "device": tl.Device(adc_bits=8)}, r"rounded reads \(adc_bits\), .*"),
     ):
         with pytest.raises(
-            tl.errors.NoClosedLaw, match=rf'covariance of {what} has no closed law; use simulator="path"'
+            tl.errors.NoClosedLaw, match=rf'average of products of {what} has no closed law; use simulator="path"'
         ):
             tl.inv(A, simulator="law", **options)
 
@@ -338,7 +338,7 @@ def test_arrays_of_the_caller_stay_as_they_are(mode, A):
         ({"n_reads": None, "rtol": -1.0}, "rtol must be positive and finite, got -1.0"),
         ({"read_spacing": -1.0}, "read_spacing must be positive and finite, got -1.0"),
         ({"burn_in": -1.0}, r'burn_in \(or "auto"\) must be non-negative'),
-        ({"burn_in": "none"}, "burn_in .* must be one of 'auto', got 'none'"),
+        ({"burn_in": "none"}, "burn_in .* must be one of 'auto', 'stationary', got 'none'"),
         ({"beta": np.inf}, "a device with beta = inf has none"),
         ({"beta": 0.0}, "beta must be positive, got 0.0"),
         ({"beta": 1.0, "device": tl.Device()}, "give beta or device, not both"),

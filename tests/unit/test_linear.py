@@ -138,7 +138,7 @@ def test_auto_takes_the_law_where_there_is_one(A, b):
 
 def test_law_where_there_is_none_names_the_path(A, b):
     for options in ({"n_reads": 5}, {"n_reads": 5, "read_spacing": 1.0}):
-        with pytest.raises(tl.errors.NoClosedLaw, match='has no closed law; use simulator="path"'):
+        with pytest.raises(tl.errors.NoClosedLaw, match=r'has no closed law.*; use simulator="path"'):
             tl.solve(A, b, device=tl.Device(adc_bits=8), simulator="law", **options)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from .. import _validation
 from ..errors import QuantizationFloor
 from ..hardware.converters import Quantizer
-from ..hardware.device import READ_RANGE_SDS, device_of
-from ..measurement.request import CHAINS_FOR_SCATTER
+from ..hardware.device import device_of
+from ..hardware.readout import READ_RANGE_SDS
+from ..measurement.base import CHAINS_FOR_SCATTER
 from ..numerics.blocks import blocks, chain_tiles
 from ..numerics.kernels import nonlinear as kernels
 from ..numerics.threads import run_chains

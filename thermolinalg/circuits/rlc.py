@@ -11,12 +11,9 @@ from .. import _validation
 from .._validation import warn
 from ..hardware.device import Device, device_of
 from ..hardware.programming import program_capacitors
-from ..measurement import plan
-from ..measurement.board_reads import BoardReads
-from ..measurement.request import CHAINS_FOR_SCATTER
-from ..numerics.threads import run_chains
+from ..measurement.circuit_source import CircuitSource
+from ..measurement.second_moments import Products, SecondMoment
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
-from ..processes.transitions import psd_factor
 from ..results import Estimate
 from .capacitances import CapacitiveForm, capacitors, maxwell_matrix
 
@@ -287,12 +284,15 @@ class RLCSampler:
         UserWarning
             More than 1e-4 of the conversions saturate.
         """
-        reads, generator = self._reads(form), _validation.generator(rng)
+        source, generator = self._source(form), _validation.generator(rng)
+        moments = SecondMoment(source=source, products=Products(n=1), device=self.data_sheet)
         spacing = FORGETTING * self.relaxation_time if read_spacing is None else read_spacing
         times = _validation.positive(spacing, "read_spacing") * np.arange(_validation.count(n_samples, "n_samples"))
-        samples, clipped = reads.of(self.process.sample(times, rng=generator)[0], generator)
+        samples, clipped = moments.read(generator, self.process.sample(times, rng=generator)[0][:, self.cells :])
         if clipped > SATURATED_SHARE * times.size * self.cells:
-            warn(f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {reads.full_scale:.3g} V")
+            warn(
+                f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {moments.full_scale:.3g} V"
+            )
         return samples
 
     def inv(self, *, n_reads, read_spacing, burn_in="auto", form=None, n_chains=1, rng=None, workers=None) -> Estimate:
@@ -336,44 +336,29 @@ class RLCSampler:
         NotEquilibrated
             A given burn_in is too short; says how long it must be.
         """
-        reads = self._reads(form)
-        n_reads, n_chains = _validation.count(n_reads, "n_reads"), _validation.count(n_chains, "n_chains")
-        spacing = _validation.positive(read_spacing, "read_spacing")
-        M, Q = self.process.transition(spacing)
-        variance = reads.variance(spacing, n_reads) / n_chains
-        burn_in = plan.resolve_burn_in(burn_in, reads.transient(M, n_reads, variance), "A^-1")
-        first, kick = psd_factor(self.process.covariance(burn_in)), psd_factor(Q)
-
-        def chain(generator, _):
-            return reads.mean_product(generator, M, first, kick, n_reads)
-
-        moments, counts = zip(*run_chains(chain, _validation.generator(rng), range(n_chains), workers), strict=True)
-        kind = "law"
-        if n_chains >= CHAINS_FOR_SCATTER:
-            variance, kind = np.var(moments, axis=0, ddof=1) / n_chains, "chains"
-        return Estimate(
-            value=_validation.finite_result(sum(moments) / n_chains, "the covariance"),
-            stderr_source=np.sqrt(variance + reads.rounding_bias**2), stderr_kind=kind, burn_in=burn_in,
-            duration=n_reads * spacing, n_reads=n_reads, read_spacing=spacing, n_chains=n_chains, simulator="path",
-            device=self.data_sheet, clipped={"matrix": self.saturated_capacitors, "dac": 0, "adc": sum(counts)},
-            cost=self.data_sheet.cost(
-                self.maxwell.size, runs=1, burn_in=burn_in, duration=n_reads * spacing, n_inputs=0,
-                n_outputs=self.cells * n_reads, n_chains=n_chains, energies=(0.0, None, None),
-            ),
+        products = Products(
+            n=_validation.count(n_reads, "n_reads"), spacing=_validation.positive(read_spacing, "read_spacing")
+        )
+        moments = SecondMoment(
+            source=self._source(form), products=products, device=self.data_sheet,
+            n_chains=_validation.count(n_chains, "n_chains"),
         )  # fmt: skip
+        clipped = {"matrix": self.saturated_capacitors, "dac": 0}
+        generator = _validation.generator(rng)
+        return moments.settled(burn_in, "A^-1").estimate("path", generator, workers, clipped=clipped)
 
-    def _reads(self, form) -> BoardReads:
-        """What the host makes of the voltages."""
+    def _source(self, form) -> CircuitSource:
+        """The voltages, and what the host makes of them."""
         if np.ptp(self.R) > 0:
             raise ValueError(
                 f"R must be equal in all cells for the covariance to be that of A^-1, got {self.R}; "
                 "stationary_covariance() tells what it is"
             )
         if form is None:
-            return BoardReads(self.process, self.matrix, self.data_sheet, np.eye(self.cells))
+            return CircuitSource(self.process, np.eye(self.cells))
         if not isinstance(form, CapacitiveForm) or form.readout.shape[1] != self.cells:
             raise ValueError(f"form must be a CapacitiveForm of {self.cells} cells, got {form!r}")
-        return BoardReads(self.process, self.matrix, self.data_sheet, form.readout)
+        return CircuitSource(self.process, form.readout)
 
 
 def _components(value, name: str, size: int) -> float | np.ndarray:

@@ -11,7 +11,6 @@ from .converters import Quantizer
 
 IDEAL_WORD = 64  # bits that an ideal converter moves over the link for a number: a float64
 MISMATCH_STREAM, GAIN_STREAM = 0, 1  # which of the errors of a place
-READ_RANGE_SDS = 5.0  # an auto-ranging converter for a stream of reads covers the mean plus so many deviations
 
 
 @dataclass(frozen=True, kw_only=True)

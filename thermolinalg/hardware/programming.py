@@ -13,9 +13,9 @@ import scipy.sparse
 
 from ..errors import NotPositiveDefinite
 from ..numerics.places import place_uniforms
-from ..operators import Dense, Diagonal, Krylov, Modal
+from ..operators import Dense, Diagonal, Krylov, Modal, as_operator
 from .converters import MOST_BITS, Quantizer
-from .device import Device
+from .device import Device, device_of
 
 KEPT_PROGRAMMED = 2  # programmed versions that are kept with an operator
 DENSE_ADVICE = 2000  # size up to which a sparse matrix is made dense to find out how many bits would do
@@ -43,6 +43,11 @@ class Programmed:
     device: Device
     b: np.ndarray | None
     clipped: dict[str, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(d, d)."""
+        return self.operator.shape
 
 
 def program(
@@ -87,6 +92,25 @@ def program(
         return Programmed(operator, operator, device, b, clipped)
     held, clipped["matrix"] = _kept(operator, device, rng)
     return Programmed(held, operator, device, b, clipped)
+
+
+def device_for(A: object, beta: float | None, device: Device | None) -> Device:
+    """The device that (beta, device) stand for, or that A is programmed on already."""
+    if not isinstance(A, Programmed):
+        return device_of(beta, device)
+    if beta is not None or device not in (None, A.device):
+        raise ValueError("A is programmed on a device already, and runs there; leave beta and device out")
+    return A.device
+
+
+def on_device(A: object, device: Device, b: np.ndarray | None, rng: np.random.Generator) -> tuple[Programmed, bool]:
+    """A matrix (or what is programmed already) with right-hand sides on the device, and whether it was there before."""
+    if not isinstance(A, Programmed):
+        return program(as_operator(A), device, b, rng), False
+    clipped = dict.fromkeys(A.clipped, 0)
+    if b is not None and device.dac_bits is not None:
+        b, clipped["dac"] = device.dac.convert(b, rng, axis=0)
+    return replace(A, b=b, clipped=clipped), True
 
 
 def _kept(operator, device: Device, rng):
@@ -269,14 +293,6 @@ def program_capacitors(
             f"mismatch={device.mismatch:g}) and must be positive; {remedy}"
         )
     return own, held - np.diag(own), saturated
-
-
-def as_read(device: Device, A: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drift and noise of the cells as they are read, each with its own gain: of G x in place of x."""
-    if device.eps_sys == 0.0:
-        return A, R
-    gains = device.read_gains(len(A))
-    return gains[:, None] * A / gains, np.outer(gains, gains) * R
 
 
 def fewest_bits(device: Device, good: Callable[[Device], bool]) -> int | None:

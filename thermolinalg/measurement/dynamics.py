@@ -14,6 +14,8 @@ KNOWN = ("overdamped", "underdamped")
 class Overdamped:
     """``dx = -(A x - b) dt + sqrt(2/beta) dW``."""
 
+    inertial = False
+
     @staticmethod
     def integrator(burn_in: float, duration: float):
         """The mean voltage over [burn_in, burn_in + duration]."""
@@ -75,6 +77,8 @@ class Inertia:
 @dataclass(frozen=True)
 class Underdamped:
     """`Inertia` with its friction settled."""
+
+    inertial = True
 
     mass: float
     friction: float

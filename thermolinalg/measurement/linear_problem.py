@@ -56,9 +56,11 @@ class ModalProblem:
         """A^-1 b, (d, k)."""
         return self.operator.from_modes(self.answer_modes)
 
-    def trace_at_most(self, readout) -> float:
-        """Trace of the variance of a read-out at beta = 1: here the trace itself."""
-        return self.operator.trace(readout.variance)
+    def trace_at_most(self, readout, gains: np.ndarray | None) -> float:
+        """Trace of the variance of a read-out at beta = 1, read with these gains: here the trace itself."""
+        if gains is None:
+            return self.operator.trace(readout.variance)
+        return float(np.sum(gains**2 * self.operator.diagonal(readout.variance)))
 
     def answer_norm(self) -> float:
         """Norm of A^-1 b."""
@@ -133,9 +135,10 @@ class BoundedProblem:
         """A^-1 b, (d, k)."""
         return self.operator.function(np.reciprocal, self.b)
 
-    def trace_at_most(self, readout) -> float:
-        """A bound of the trace of the variance of a read-out from equilibrium, at beta = 1."""
-        return self.operator.shape[0] * bounds.variance_at_most(readout, self.operator.bounds[0])
+    def trace_at_most(self, readout, gains: np.ndarray | None) -> float:
+        """A bound of the trace of the variance of a read-out from equilibrium at beta = 1, read with these gains."""
+        weight = self.operator.shape[0] if gains is None else float(np.sum(gains**2))
+        return weight * bounds.variance_at_most(readout, self.operator.bounds[0])
 
     def answer_norm(self) -> float:
         """Norm of A^-1 b: a plan from bounds of that as well would ask for far too much."""

@@ -1,165 +1,223 @@
-"""One run of a linear problem on the machine: what was asked for, drawn or stepped, converted, with error and cost."""
+"""The engine of means: the average voltage of a linear problem, which is what `solve` and refinement read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .. import _validation
-from ..errors import NoClosedLaw
-from ..hardware.device import Device
+from ..errors import QuantizationFloor
+from ..hardware.programming import Programmed
+from ..hardware.readout import added_variance, gains_of, stream_range
+from ..operators import Krylov, Modal
 from . import plan
-from .linear_problem import BoundedProblem, ModalProblem
-from .request import CHAINS_FOR_SCATTER, PATHLESS, read_range_of
+from .base import Measurement, Outcome, Run
+from .linear_problem import BoundedProblem, ModalProblem, linear_problem
+from .request import Request
+
+PATHLESS = (
+    'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
+    "or a read-out whose law is known (an integrator, or adc_bits=None)"
+)
 
 
-def conversions(readout) -> int:
-    """How often each voltage is converted: once by an integrator, or at every read."""
-    return getattr(readout, "n_reads", 1)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mean(Measurement):
+    """The average of a read-out of a linear problem.
 
-
-@dataclass(frozen=True)
-class LinearRun:
-    """A problem on the machine with its read-out settled."""
+    Attributes
+    ----------
+    problem : ModalProblem or BoundedProblem
+        A, b (d, k) and the start, a run for each column.
+    protocol : Protocol
+        When the voltages are read (`laws`).
+    """
 
     problem: ModalProblem | BoundedProblem
-    readout: Any  # of `laws` or `underdamped_laws`
-    n_chains: int
+    protocol: Any
 
-    @classmethod
-    def settled(cls, problem, readout, burn_in, n_chains: int) -> "LinearRun":
-        """The run with the burn-in that "auto" or a number stands for."""
-        device = problem.device
-        transient = problem.transient(readout, device.read_noise**2 / conversions(readout), n_chains)
-        readout = replace(readout, burn_in=plan.resolve_burn_in(burn_in, transient, "the average"))
-        return cls(problem, readout, n_chains)
+    # Settling ----------------------------------------------------------------------------------------------------
+
+    def planned(self, request: Request, dynamics: Any, target: Modal | Krylov, rhs: np.ndarray) -> "Mean":
+        """The same with a protocol that reaches the `rtol` of a request, of the answer ``A^-1 rhs`` of the target."""
+        budget = self._budget(request, target, rhs) * self.n_chains / rhs.shape[1]
+        d, beta = rhs.shape[0], self.device.beta
+        once = d * self.device.read_noise**2
+        if request.read_spacing is None:
+            if once >= budget:
+                raise QuantizationFloor(f"rtol = {request.rtol:.3g} lies below the read noise of one conversion")
+
+            def integrated(time: float) -> float:
+                return self.problem.trace_at_most(dynamics.integrator(np.inf, time), self.gains) / beta + once
+
+            time = plan.solve_time(integrated, budget, 1.0 / self.problem.operator.bounds[1])
+            return replace(self, protocol=dynamics.integrator(np.inf, time))
+        once = d * added_variance(self.device, self.full_scale if self.rounds_reads else 0.0)
+
+        def averaged(n: float) -> float:
+            reads = dynamics.reads(np.inf, n, request.read_spacing)
+            return self.problem.trace_at_most(reads, self.gains) / beta + once / n
+
+        n = plan.solve_count(averaged, budget)
+        return replace(self, protocol=dynamics.reads(np.inf, n, request.read_spacing))
+
+    def _budget(self, request: Request, target: Modal | Krylov, rhs: np.ndarray) -> float:
+        """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
+        problem = self.problem
+        if problem.operator is target and np.array_equal(problem.b, rhs) and self.gains is None:
+            floor, scale = 0.0, problem.answer_norm()
+        else:
+            answer = target.function(np.reciprocal, rhs)
+            gap = self.as_read(problem.answer) - answer
+            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(gap))
+        floor = float(np.hypot(floor, np.sqrt(self._converter_floor())))
+        return plan.noise_budget(request.rtol, scale, floor, self.device.beta, "x")
+
+    def _converter_floor(self) -> float:
+        """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
+        adc, (d, k) = self.device.adc, self.problem.b.shape
+        if adc.bits is None:
+            return 0.0
+        if self.rounds_reads:
+            return k * float(adc.averaged_error_variance(self.full_scale, self.read_sd).sum())
+        errors = adc.error_variance(adc.range_of(self.as_read(self.problem.answer), axis=0))
+        return d * float(np.sum(np.broadcast_to(errors, k)))
+
+    def settled(self, burn_in: str | float) -> "Mean":
+        """The same with the burn-in that "auto" or a number stands for."""
+        return self.at(plan.resolve_burn_in(burn_in, self.transient(), "the average"))
+
+    def at(self, burn_in: float) -> "Mean":
+        """The same with this burn-in."""
+        return replace(self, protocol=replace(self.protocol, burn_in=burn_in))
+
+    def transient(self) -> plan.Transient:
+        """How far the start still shows."""
+        read_variance = self.device.read_noise**2 / self.conversions
+        return self.problem.transient(self.protocol, read_variance, self.n_chains)
+
+    # The read-out chain ------------------------------------------------------------------------------------------
 
     @property
-    def device(self) -> Device:
-        """The device that the problem is on."""
-        return self.problem.device
-
-    @property
-    def span(self) -> float:
-        """Averaging time of one run [RC]."""
-        if self.readout.kind == "integrator":
-            return self.readout.duration
-        return conversions(self.readout) * getattr(self.readout, "spacing", 0.0)
-
-    @property
-    def times(self) -> dict:
-        """The times of the run, as the fields of an `Estimate`."""
-        spacing = getattr(self.readout, "spacing", None)
-        n_reads = getattr(self.readout, "n_reads", None)
-        return {"burn_in": self.readout.burn_in, "duration": self.span, "n_reads": n_reads, "read_spacing": spacing}
+    def conversions(self) -> int:
+        """How often each voltage is converted: once by an integrator, or at every read."""
+        return getattr(self.protocol, "n_reads", 1)
 
     @property
     def rounds_reads(self) -> bool:
         """Whether every read is rounded: what has no closed law."""
-        return self.device.adc_bits is not None and self.readout.kind != "integrator"
+        return self.device.adc_bits is not None and self.protocol.kind != "integrator"
 
-    def choose(self, simulator: str) -> str:
-        """The simulator that "auto" stands for, or the one asked for if it can serve."""
-        if simulator == "law" and self.rounds_reads:
-            raise NoClosedLaw(
-                "the mean of reads that are each rounded (n_reads with adc_bits) has no closed law; "
-                'use simulator="path", or an integrator (duration), which is converted once'
-            )
-        chosen = ("path" if self.rounds_reads else "law") if simulator == "auto" else simulator
-        if chosen == "path" and isinstance(self.problem, BoundedProblem):
+    @cached_property
+    def gains(self) -> np.ndarray | None:
+        """Gains (d,) of the cells."""
+        return gains_of(self.device, self.problem.b.shape[0])
+
+    @cached_property
+    def read_sd(self) -> np.ndarray:
+        """Standard deviation (d,) of one read in equilibrium."""
+        if isinstance(self.problem, BoundedProblem):
             raise ValueError(PATHLESS)
-        return chosen
+        variance = self.problem.operator.diagonal(np.reciprocal) / self.device.beta
+        if self.gains is not None:
+            variance = self.gains**2 * variance
+        return np.sqrt(variance + self.device.read_noise**2)
 
-    def read(self, simulator: str, generator, workers):
-        """Read-outs (n_chains, d, k) by a simulator that `choose` gave, and how many numbers saturated."""
-        chains, clipped = self.draw(generator) if simulator == "law" else self.walk(generator, workers)
-        return _validation.finite_result(chains, "the read-out"), clipped
+    @cached_property
+    def full_scale(self) -> float:
+        """Full scale of a converter of a stream of reads."""
+        return stream_range(self.device, self.as_read(self.problem.answer), self.read_sd[:, None])
 
-    def draw(self, generator):
-        """Read-outs (n_chains, d, k) from their exact law, converted, and how many saturated."""
-        return self._converted(self.problem.draw(self.readout, self.n_chains, generator), generator)
+    def as_read(self, voltages: np.ndarray) -> np.ndarray:
+        """Voltages (..., d, k) with the gains of their cells."""
+        return voltages if self.gains is None else self.gains[:, None] * voltages
 
-    def walk(self, generator, workers):
-        """Read-outs (n_chains, d, k) of paths, converted, and how many saturated."""
+    def _outcome(self, voltages: np.ndarray, rng: np.random.Generator) -> Outcome:
+        """Averages (n_chains, d, k) as they are read: read noise, and one conversion of each chain."""
+        chains, clipped, device = self.as_read(voltages), 0, self.device
+        if device.read_noise:
+            chains = chains + device.read_noise / np.sqrt(self.conversions) * rng.standard_normal(chains.shape)
+        if device.adc_bits is not None:
+            chains, clipped = device.adc.convert(np.ascontiguousarray(chains), rng, axis=1)
+        return self._of(chains, clipped)
+
+    def _of(self, chains: np.ndarray, clipped: int) -> Outcome:
+        full_scale: float | np.ndarray = 0.0
+        if self.device.adc_bits is not None:
+            full_scale = np.broadcast_to(self.device.adc.range_of(chains, axis=(0, 1)), chains.shape[2])
+        value = chains[0] if len(chains) == 1 else chains.mean(axis=0)
+        return Outcome(value, chains, clipped, full_scale)
+
+    # Law and path ------------------------------------------------------------------------------------------------
+
+    @property
+    def variance_kind(self) -> str:
+        """As the problem knows it."""
+        return self.problem.stderr_kind
+
+    def no_law(self) -> str | None:
+        """Why the average has no closed law; None where it has one."""
+        if not self.rounds_reads:
+            return None
+        return (
+            "the mean of reads that are each rounded (n_reads with adc_bits) has no closed law, but that of an "
+            "integrator (duration), which is converted once, has one"
+        )
+
+    def no_path(self) -> str | None:
+        """Why the average has no path; None where it has one."""
+        return PATHLESS if isinstance(self.problem, BoundedProblem) else None
+
+    def sample(self, rng: np.random.Generator) -> Outcome:
+        """Read-outs from their exact law."""
+        return self._outcome(self.problem.draw(self.protocol, self.n_chains, rng), rng)
+
+    def simulate(self, rng: np.random.Generator, workers: int | None) -> Outcome:
+        """Read-outs of paths."""
         from . import paths  # brings Numba, which a law does without
 
         problem = self.problem
         if self.rounds_reads:
-            full_scale, _ = read_range_of(problem)
-            return paths.converted_averages(
-                problem.operator, problem.origin, problem.drive, self.readout, self.device, full_scale, self.n_chains,
-                generator, workers,
-            )  # fmt: skip
+            return self._of(*paths.converted_averages(
+                problem.operator, problem.origin, problem.drive, self.protocol, self.device, self.full_scale,
+                self.n_chains, rng, workers,
+            ))  # fmt: skip
         modes = paths.mode_averages(
-            problem.operator.rates, problem.origin, problem.drive, self.readout, self.device.beta, self.n_chains,
-            generator, workers,
+            problem.operator.rates, problem.origin, problem.drive, self.protocol, self.device.beta, self.n_chains, rng,
+            workers,
         )  # fmt: skip
         n_chains, m, k = modes.shape
         columns = modes.transpose(1, 0, 2).reshape(m, n_chains * k)
-        chains = problem.operator.from_modes(columns).reshape(-1, n_chains, k).transpose(1, 0, 2)
-        return self._converted(chains, generator)
+        return self._outcome(problem.operator.from_modes(columns).reshape(-1, n_chains, k).transpose(1, 0, 2), rng)
 
-    def _converted(self, chains, generator):
-        """Read noise and one rounding of what is read: of each chain with a range of its own."""
-        if self.device.eps_sys:
-            chains = self.device.read_gains(chains.shape[1])[:, None] * chains
-        if self.device.read_noise:
-            sd = self.device.read_noise / np.sqrt(conversions(self.readout))
-            chains = chains + sd * generator.standard_normal(chains.shape)
-        if self.device.adc_bits is None:
-            return chains, 0
-        return self.device.adc.convert(np.ascontiguousarray(chains), generator, axis=1)
+    # Errors ------------------------------------------------------------------------------------------------------
 
-    def stderr(self, chains, simulator, generator, shape):
-        """What computes the standard error when asked, and its kind.
-
-        Noise averages out over chains; of the rounding error only the part that noise dithers does.
-        """
-        scatter = self.n_chains >= CHAINS_FOR_SCATTER and (self.problem.stderr_kind == "rms" or simulator == "path")
-        seed = generator.bit_generator.seed_seq.spawn(1)[0]
-        spread = chains.std(axis=0, ddof=1) if scatter else None
-        full_scale, entries = self._full_scales(chains), chains.shape[1:]
-
-        def evaluate():
-            common = own = noise = 0.0
-            if spread is None or self.device.adc_bits is not None:  # a scatter knows the noise, but not what it dithers
-                noise = self._noise_variance(type(generator)(type(generator.bit_generator)(seed)))
-            if self.device.adc_bits is not None:
-                common, own = self._rounding_variances(noise, full_scale)
-            each = noise + own if spread is None else spread**2
-            variance = each / self.n_chains + common
-            return _validation.finite_result(np.sqrt(np.broadcast_to(variance, entries)).reshape(shape), "stderr")
-
-        return evaluate, "chains" if scatter else self.problem.stderr_kind
-
-    def _full_scales(self, chains):
-        """Full scale (k,) of the conversion of each column of what was read, the largest over chains."""
-        if self.device.adc_bits is None:
-            return 0.0
-        return np.broadcast_to(self.device.adc.range_of(chains, axis=(0, 1)), chains.shape[2])
-
-    def _noise_variance(self, probe) -> np.ndarray:
+    def noise_variance(self, probe: np.random.Generator | None = None) -> np.ndarray:
         """Variance (d, 1) of each entry of one chain by thermal and read noise."""
-        noise = self.problem.variance(self.readout, probe) + self.device.read_noise**2 / conversions(self.readout)
-        return noise[:, None]
+        variance = self.problem.variance(self.protocol, probe)
+        if self.gains is not None:
+            variance = self.gains**2 * variance
+        return (variance + self.device.read_noise**2 / self.conversions)[:, None]
 
-    def _rounding_variances(self, noise, full_scale):
-        """Mean square rounding error of one chain: what all chains share, and what each has of its own."""
+    def rounding_variances(
+        self, noise: Callable[[], np.ndarray], outcome: Outcome
+    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Mean square rounding error that all chains share, and that each has of its own."""
         adc = self.device.adc
         if self.rounds_reads:
-            full_scale, sd = read_range_of(self.problem)
-            common = adc.averaged_error_variance(full_scale, sd)[:, None]
-            return common, adc.error_variance(full_scale) / conversions(self.readout)
-        sd = np.sqrt(noise[:, 0])
-        common = np.column_stack([adc.averaged_error_variance(top, sd) for top in full_scale])
-        return common, adc.error_variance(full_scale) - common
+            common = adc.averaged_error_variance(self.full_scale, self.read_sd)[:, None]
+            return common, adc.error_variance(self.full_scale) / self.conversions
+        sd, tops = np.sqrt(noise()[:, 0]), np.atleast_1d(outcome.full_scale)
+        common = np.column_stack([adc.averaged_error_variance(top, sd) for top in tops])
+        return common, adc.error_variance(tops) - common
 
-    def stderr_error(self, stderr, kind: str):
+    def stderr_error(self, stderr: Callable[[], np.ndarray], kind: str) -> Callable[[], float] | None:
         """What computes the relative error of a standard error of kind "rms"; None for other kinds."""
         if kind != "rms":
             return None
 
-        def evaluate():
+        def evaluate() -> float:
             if np.isnan(self.problem.variance_error):
                 stderr()
             return 0.5 * self.problem.variance_error
@@ -168,17 +226,60 @@ class LinearRun:
 
     def caution(self, rtol: float, value: np.ndarray) -> float:
         """Requested error over the error expected for this run, for a plan from bounds."""
-        variance = self.problem.variance(self.readout, np.random.default_rng(0)).sum()
+        variance = self.problem.variance(self.protocol, np.random.default_rng(0)).sum()
         return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))
 
-    def cost(self, loaded: bool = False):
-        """Time and mean energies of the run; `loaded`: the matrix is on the device from an earlier run."""
-        readout, (d, k) = self.readout, self.problem.b.shape
-        repeats = readout.n_reads if readout.kind == "independent" else 1
-        heats = self.problem.energies(readout, readout.burn_in + self.span)
-        joule, stochastic = (None if heat is None else repeats * heat for heat in heats[:2])
-        return self.device.cost(
-            self.problem.operator.n_programmed, runs=repeats * k, burn_in=readout.burn_in, duration=self.span,
-            n_inputs=d * k, n_outputs=d * k * conversions(readout), n_chains=self.n_chains,
-            energies=(joule, stochastic, heats[2]), loaded=loaded,
+    # Times and cost ----------------------------------------------------------------------------------------------
+
+    @property
+    def span(self) -> float:
+        """Averaging time of one run [RC]."""
+        if self.protocol.kind == "integrator":
+            return self.protocol.duration
+        return self.conversions * getattr(self.protocol, "spacing", 0.0)
+
+    def times(self) -> dict[str, Any]:
+        """Fields of the `Estimate`."""
+        spacing = getattr(self.protocol, "spacing", None)
+        n_reads = getattr(self.protocol, "n_reads", None)
+        return {"burn_in": self.protocol.burn_in, "duration": self.span, "n_reads": n_reads, "read_spacing": spacing}
+
+    def run(self) -> Run:
+        """What the runs of all columns take on one chain."""
+        protocol, (d, k) = self.protocol, self.problem.b.shape
+        repeats = protocol.n_reads if protocol.kind == "independent" else 1
+        joule, stochastic, stored = self.problem.energies(protocol, protocol.burn_in + self.span)
+        return Run(
+            burn_in=protocol.burn_in, duration=self.span, repeats=repeats * k,
+            n_matrix=self.problem.operator.n_programmed, n_inputs=d * k, n_outputs=d * k * self.conversions,
+            energies=(_times(repeats, joule), _times(repeats, stochastic), stored),
         )  # fmt: skip
+
+
+def _times(repeats: int, heat: float | None) -> float | None:
+    return None if heat is None else repeats * heat
+
+
+def mean_of(
+    machine: Programmed, request: Request, dynamics: Any, x0: np.ndarray, rhs: np.ndarray, n_chains: int, loaded: bool
+) -> Mean:
+    """The mean that was requested of what a machine holds, the burn-in still open.
+
+    Parameters
+    ----------
+    machine : Programmed
+        With its right-hand sides ``machine.b`` (d, k).
+    request : Request
+    dynamics : Overdamped or Underdamped
+    x0 : (d, k) ndarray
+        Voltages at the start.
+    rhs : (d, k) ndarray
+        Right-hand sides as they were wanted, for the plan of an `rtol`.
+    n_chains : int
+    loaded : bool
+        Whether the matrix was on the device before.
+    """
+    problem = linear_problem(machine.operator, machine.b, x0, machine.device)
+    protocol = request.protocol(dynamics)
+    mean = Mean(device=machine.device, n_chains=n_chains, loaded=loaded, problem=problem, protocol=protocol)
+    return mean if request.rtol is None else mean.planned(request, dynamics, machine.target, rhs)

@@ -19,8 +19,7 @@ from ..hardware.readout import convert_reads
 from ..laws import underdamped as underdamped_laws
 from ..numerics.blocks import BLOCK, blocks
 from ..numerics.kernels import ou, underdamped
-from ..numerics.products import congruent, sum_of_products
-from ..numerics.threads import parts, run_chains, threads
+from ..numerics.threads import parts, run_chains
 from ..operators import Modal
 
 MODE_TILE = 64  # most modes that share a generator: part of the definition of the random stream
@@ -69,7 +68,7 @@ def _first_state(rng, rates, x0, b, burn_in, beta):
 def _average_of_reads(rng, rates, x0, b, readout, beta):
     if readout.inertial or readout.kind == "independent":
         total = np.zeros_like(rates)
-        for block in _read_blocks(rng, rates, x0, b, readout, beta, max(1, BLOCK // rates.size)):
+        for block in read_blocks(rng, rates, x0, b, readout, beta, max(1, BLOCK // rates.size)):
             for row in block:  # one by one, so that the size of a block cannot change the rounding
                 total += row
         return total / readout.n_reads
@@ -133,7 +132,7 @@ def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.nda
     return out
 
 
-def _read_blocks(rng, rates, x0, b, readout, beta, rows, buffers=1, dtype=float) -> Iterator[np.ndarray]:
+def read_blocks(rng, rates, x0, b, readout, beta, rows, buffers=1, dtype=float) -> Iterator[np.ndarray]:
     """The reads of one path in mode coordinates, a block of rows at a time, in `buffers` that are used in turn."""
     if readout.inertial and readout.kind != "independent":
         yield from _inertial_blocks(rng, rates, x0, b, readout, beta, rows)
@@ -198,7 +197,7 @@ def converted_averages(operator: Modal, x0, b, readout, device: Device, full_sca
     def chain(generator, task):
         total, clipped = np.zeros(d), 0
         start, drive = (np.ascontiguousarray(v[:, task % k]) for v in (x0, b))
-        for block in _read_blocks(generator, operator.rates, start, drive, readout, device.beta, READ_ROWS):
+        for block in read_blocks(generator, operator.rates, start, drive, readout, device.beta, READ_ROWS):
             reads, n = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
             total += reads.sum(axis=1)
             clipped += n
@@ -207,33 +206,3 @@ def converted_averages(operator: Modal, x0, b, readout, device: Device, full_sca
     results = run_chains(chain, rng, range(n_chains * k), workers)
     averages = np.array([average for average, _ in results]).reshape(n_chains, k, d)
     return averages.transpose(0, 2, 1), sum(n for _, n in results)
-
-
-def second_moments(operator: Modal, readout, device: Device, full_scale, convert, n_chains, rng, workers, dtype=float):
-    """Means of ``x x^T`` (d, d) along paths from 0 with b = 0, one matrix a chain, and how many reads saturated.
-
-    With `convert` every read gets read noise and rounding. Reads that are not converted are gathered in mode
-    coordinates, block by block, and rotated once at the end.
-    """
-    zero = np.zeros(operator.rates.size)
-    converted = convert and (device.adc_bits is not None or device.read_noise > 0 or device.eps_sys > 0)
-    size = operator.shape[0] if converted else zero.size
-    own = threads(workers, among=n_chains)
-
-    def reads_of(generator):
-        for block in _read_blocks(generator, operator.rates, zero, zero, readout, device.beta, READ_ROWS, 2, dtype):
-            clipped = 0
-            if converted:
-                reads, clipped = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
-                block = reads.T
-            yield block, block, clipped
-
-    def chain(generator, _):
-        moment, clipped = sum_of_products(reads_of(generator), (size, size), True, own)
-        if not converted:
-            moment = congruent(operator.from_modes, moment, operator.shape[0], own)
-            moment = (moment + moment.T) / 2.0
-        return moment / readout.n_reads, clipped
-
-    results = run_chains(chain, rng, range(n_chains), workers)
-    return [moment for moment, _ in results], sum(n for _, n in results)

@@ -97,10 +97,9 @@ def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
     return burn_in
 
 
-def inverse_transient(operator, readout, n_chains: int) -> Transient:
+def inverse_transient(operator, readout, error: float) -> Transient:
     """The transient of ``inv`` (at beta = 1): the covariance of independent or equally spaced reads, up from zero."""
     rates, (low, high) = operator.eigenvalues, operator.bounds
-    error = np.sqrt(inverse_mean_square(rates, readout) / n_chains)
     if readout.inertial:
         modes = readout.modes(rates)
 
@@ -143,10 +142,10 @@ def inverse_mean_square(rates, readout) -> float:
     return float(total)
 
 
-def white_mean_square(operator, white: float) -> float:
-    """n times what white noise of variance `white` in every read adds to that mean square error."""
+def added_mean_square(operator, added: float) -> float:
+    """n times what an independent variance `added` of every read adds to that mean square error."""
     d = operator.shape[0]
-    return white * (2.0 * d + 2.0) * operator.trace(np.reciprocal) + white**2 * d * (d + 1.0)
+    return added * (2.0 * d + 2.0) * operator.trace(np.reciprocal) + added**2 * d * (d + 1.0)
 
 
 def pair_variances(rates, readout, rows=slice(None), columns=slice(None)) -> np.ndarray:

@@ -1,23 +1,13 @@
-"""What the caller asked for: a duration, a number of reads or an accuracy, and the protocol that this comes to."""
+"""What the caller asked for: exactly one of a duration, a number of reads and an accuracy."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import _validation
-from ..errors import QuantizationFloor
-from ..hardware.device import READ_RANGE_SDS
-from . import plan
-from .linear_problem import BoundedProblem
 
 DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max
-MOST_READS = 10**9  # that stand for an integrator
-SIMULATORS = ("auto", "law", "path")
-PATHLESS = (
-    'simulator="path" steps modes, and a Krylov operator has none; pass A.dense(), use euler_maruyama, '
-    "or a read-out whose law is known (an integrator, or adc_bits=None)"
-)
-CHAINS_FOR_SCATTER = 32  # chains from which the standard error can be taken from their scatter
 
 
 @dataclass(frozen=True)
@@ -54,68 +44,8 @@ class Request:
             return cls(None, None, None, None)
         return cls.of(duration, n_reads, read_spacing, None)
 
-    def readout(self, problem, target, rhs, dynamics, n_chains: int):
-        """The read-out of ``solve``, the burn-in still open (infinite)."""
-        if self.duration is not None:
-            return dynamics.integrator(np.inf, self.duration)
-        if self.n_reads is not None:
-            return dynamics.reads(np.inf, self.n_reads, self.read_spacing)
-        budget = self._budget(problem, target, rhs) * n_chains / rhs.shape[1]
-        beta, read_variance = problem.device.beta, problem.b.shape[0] * problem.device.read_noise**2
-        if self.read_spacing is None:
-            if read_variance >= budget:
-                raise QuantizationFloor(f"rtol = {self.rtol:.3g} lies below the read noise of one conversion")
-
-            def integrated(time):
-                return problem.trace_at_most(dynamics.integrator(np.inf, time)) / beta + read_variance
-
-            shortest = 1.0 / problem.operator.bounds[1]
-            return dynamics.integrator(np.inf, plan.solve_time(integrated, budget, shortest))
-
-        read_variance += problem.b.shape[0] * self._own_rounding(problem)
-
-        def averaged(n):
-            reads = dynamics.reads(np.inf, n, self.read_spacing)
-            return problem.trace_at_most(reads) / beta + read_variance / n
-
-        return dynamics.reads(np.inf, plan.solve_count(averaged, budget), self.read_spacing)
-
-    def _budget(self, problem, target, rhs) -> float:
-        """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
-        if problem.operator is target and np.array_equal(problem.b, rhs) and problem.device.eps_sys == 0.0:
-            floor, scale = 0.0, problem.answer_norm()
-        else:
-            answer = target.function(np.reciprocal, rhs)
-            read = problem.device.read_gains(len(rhs))[:, None] * problem.answer
-            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(read - answer))
-        floor = np.hypot(floor, np.sqrt(self._converter_floor(problem)))
-        return plan.noise_budget(self.rtol, scale, float(floor), problem.device.beta, "x")
-
-    def _converter_floor(self, problem) -> float:
-        """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
-        device, (d, k) = problem.device, problem.b.shape
-        if device.adc_bits is None:
-            return 0.0
-        if self.read_spacing is None:
-            errors = device.adc.error_variance(device.adc.range_of(problem.answer, axis=0))
-            return d * float(np.sum(np.broadcast_to(errors, k)))
-        full_scale, sd = read_range_of(problem)
-        return k * float(device.adc.averaged_error_variance(full_scale, sd).sum())
-
-    @staticmethod
-    def _own_rounding(problem) -> float:
-        """Variance of the rounding error of one read, of which an average keeps its share."""
-        if problem.device.adc_bits is None:
-            return 0.0
-        return problem.device.adc.error_variance(read_range_of(problem)[0])
-
-
-def read_range_of(problem) -> tuple[float, np.ndarray]:
-    """Full scale of a converter for a stream of reads, and the standard deviation (d,) of a read."""
-    device = problem.device
-    if isinstance(problem, BoundedProblem):
-        raise ValueError(PATHLESS)
-    sd = np.sqrt(problem.operator.diagonal(np.reciprocal) / device.beta + device.read_noise**2)
-    if device.adc_range != "max":
-        return float(device.adc_range), sd
-    return float((np.abs(problem.answer) + READ_RANGE_SDS * sd[:, None]).max()), sd
+    def protocol(self, dynamics: Any) -> Any:
+        """The protocol of a mean, its burn-in still open (infinite); for rtol the one that a plan starts from."""
+        if self.n_reads is None and (self.duration is not None or self.read_spacing is None):
+            return dynamics.integrator(np.inf, 1.0 if self.duration is None else self.duration)
+        return dynamics.reads(np.inf, self.n_reads or 1, self.read_spacing)

@@ -1,399 +1,407 @@
-"""Averages of products of reads, ``mean of x_{k+lag} x_k^T``, of a device with any stable drift.
+"""The engine of second moments: averages of products of reads, ``mean of x_{k+lag} x_k^T``, of any linear device.
 
-`lyapunov` is read from them at lag 0, the matrix exponentials at lag 1.
+`inv` and `lyapunov` are read from them at lag 0, matrix exponentials at lag 1, the RLC board's inverse at lag 0. A
+`Source` knows the device: its covariances, its paths, the variance of its averages. The engine knows what is done with
+them: gains, read noise, converters, chains, error bars, time and cost.
 
-Everything is at beta = 1, with time in units of the read spacing, unless a name says otherwise.
+Everything is at beta = 1, with time in RC, unless a name says otherwise.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from .. import _validation
-from ..errors import NoClosedLaw
-from ..hardware.device import READ_RANGE_SDS, Device
-from ..hardware.readout import convert_reads
-from ..numerics.blocks import blocks
-from ..numerics.products import congruent, sum_of_products
+from ..hardware.readout import (
+    added_variance,
+    convert_moment,
+    convert_reads,
+    gains_of,
+    reads_are_exact,
+    rounding_bias_of_products,
+    stream_range,
+)
 from ..numerics.threads import run_chains, threads
 from ..numerics.wishart import wishart_factor
-from ..processes.fourth_moments import moment_variance
-from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
-from ..processes.transitions import geometric_sum, psd_factor, recurrence
-from ..results import Estimate
+from ..processes.transitions import psd_factor
 from . import plan
-from .common_modes import CommonModes
-from .plan import MomentTransient, time_until
-from .request import CHAINS_FOR_SCATTER, MOST_READS
+from .base import CHAINS_FOR_SCATTER, Measurement, Outcome, Run
 
-ROWS = 1024  # reads that enter an average by one product; part of the definition of the path
+READ_ROWS = 1024  # reads that enter an average by one product; part of the definition of a path
+MOST_READS = 10**9  # that can be simulated one by one
+
+Reader = Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, int]]  # states (rows, n) to reads, and clipped
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Correlator:
-    """A linear device, its reads, and the products of them that are averaged.
+@dataclass(frozen=True, kw_only=True)
+class Products:
+    """Which products of reads are averaged by one chain.
 
     Attributes
     ----------
-    process : OrnsteinUhlenbeck
-        The device as its cells are read (`programs.as_read`), with time in units of `spacing`.
+    n : int
+        Products.
     spacing : float
-        RC times between reads (or between the two reads of a pair).
+        RC times between reads, or between the two reads of a pair.
     lag : int
         0 or 1 spacings between the factors of a product.
-    n_products : int
-        Products averaged by one chain.
     independent : bool
         Whether each product has a start of its own, or all come from one trajectory.
-    converted : bool
-        Whether every read goes through read noise and converter; else the average does, once.
-    V : (d, k) ndarray or None
-        Vectors that the average is applied to; None: all of it.
     burn_in : float
         RC times before the first read, from x = 0; infinite: from equilibrium.
     """
 
-    process: OrnsteinUhlenbeck
-    spacing: float
-    lag: int
-    n_products: int
-    independent: bool
-    device: Device
-    converted: bool = True
-    n_chains: int = 1
-    V: np.ndarray | None = None
+    n: int
+    spacing: float = 1.0
+    lag: int = 0
+    independent: bool = False
     burn_in: float = np.inf
-    held: dict = field(default_factory=dict, repr=False)  # what copies with another setting need not work out again
-
-    @property
-    def step(self) -> tuple[np.ndarray, np.ndarray]:
-        """Transition of the process over one spacing."""
-        return self._once("step", lambda: self.process.transition(1.0))
-
-    def _once(self, name: str, work: Callable):
-        """What `work` gives, for this correlator and its copies."""
-        if name not in self.held:
-            self.held[name] = work()
-        return self.held[name]
-
-    # What is known beforehand ------------------------------------------------------------------------------------
-
-    @property
-    def stationary(self) -> np.ndarray:
-        """Covariance of the state in equilibrium."""
-        return self.process.stationary()[1]
-
-    @cached_property
-    def first(self) -> np.ndarray:
-        """Covariance of the first read."""
-        return self.stationary if np.isinf(self.burn_in) else self.process.covariance(self.burn_in / self.spacing)
-
-    @property
-    def common(self) -> CommonModes | None:
-        """Modes of the drift, if it is symmetric (at lag 1: and the noise shares them) and all is asked for."""
-        if self.V is not None:
-            return None
-        return self._once("common", lambda: CommonModes.of(self.process, shared_only=self.lag > 0))
-
-    @property
-    def read_variance(self) -> float:
-        """What read noise and rounding add to the variance of a read, in the units of beta = 1."""
-        if not self.converted:
-            return 0.0
-        rounding = 0.0 if self.device.adc_bits is None else self.read_variance_of_rounding()
-        return self.device.beta * self.device.read_noise**2 + rounding
-
-    def _full_scale(self) -> float:
-        if self.device.adc_range != "max":
-            return float(self.device.adc_range)
-        variance = np.diag(self.stationary).max() / self.device.beta + self.device.read_noise**2
-        return float(READ_RANGE_SDS * np.sqrt(variance))
-
-    def answer(self) -> np.ndarray:
-        """The limit of the average: ``M^lag S``, or that times V."""
-        C = self.step[0] @ self.stationary if self.lag else self.stationary
-        return C if self.V is None else C @ self.V
-
-    def variance(self) -> np.ndarray:
-        """Variance of each entry of the average of reads in equilibrium, all chains together."""
-        noise = self.read_variance
-        if self.independent:
-            M, Q = self.step
-            x = self.first + noise * np.eye(len(M))
-            y, yx = (M @ self.first @ M.T + Q + noise * np.eye(len(M)), M @ self.first) if self.lag else (x, x)
-            spread = _product_variance(x, y, yx, self.V) / self.n_products
-        else:
-            spread = moment_variance(self.process.drift, self.stationary, self.n_products, self.lag, self.V, noise)
-        if not self.converted:
-            spread = spread + (self.device.beta * self.device.read_noise) ** 2
-        return spread / self.n_chains
-
-    def total_variance(self) -> float:
-        """The sum of `variance`, without its entries where modes give it."""
-        if self.independent or self.common is None:
-            return float(self.variance().sum())
-        spread = self.common.total_variance(self.n_products, self.lag, self.read_variance)
-        if not self.converted:
-            spread += (self.device.beta * self.device.read_noise) ** 2 * self.common.rates.size**2
-        return spread / self.n_chains
-
-    def mean_square_of_one(self) -> float:
-        """n times the mean square error (Frobenius) of the average of n products, n large."""
-        if self.independent:
-            return float(self.variance().sum()) * self.n_products * self.n_chains
-        return float(
-            moment_variance(self.process.drift, self.stationary, np.inf, self.lag, self.V, self.read_variance).sum()
-        )
-
-    def transient(self) -> plan.Transient:
-        """How the start at x = 0 biases the average."""
-        error = float(np.sqrt(self.total_variance()))
-        rates = 2.0 * self.process.eigenvalues.real
-        ends = {"slowest": rates.min() / self.spacing, "fastest": rates.max() / self.spacing}
-        if (common := self.common) is not None:
-            scale = common.bias(common.covariance, 0.0, self.lag)
-            missing = common.covariance if self.independent else common.missing(self.n_products)
-            return plan.Transient(
-                lambda t0: common.bias(missing, t0 / self.spacing, self.lag), lambda t0: error, scale, **ends
-            )
-        return self._transient_of_matrices(error, float(np.linalg.norm(self.answer())), ends)
-
-    def _transient_of_matrices(self, error: float, scale: float, ends: dict) -> MomentTransient:
-        M, S = self.step[0], self.stationary
-        missing = S if self.independent else geometric_sum(M, S, self.n_products) / self.n_products
-
-        def size(gap):
-            gap = gap if self.V is None else gap @ self.V
-            return float(np.linalg.norm(M @ gap if self.lag else gap))
-
-        def bias(t0):
-            memory = self.process.propagator(t0 / self.spacing)
-            return size(memory @ missing @ memory.T)
-
-        least = 0.5 / (ends["fastest"] * self.spacing)
-        return MomentTransient(
-            bias=bias, noise=lambda t0: error, scale=scale, **ends,
-            until=lambda target: self.spacing * time_until(self.process, missing, size, target, least),
-        )  # fmt: skip
-
-    def settled(self, burn_in, what: str) -> "Correlator":
-        """The same with the burn-in that "auto", "stationary" or a number stands for."""
-        if isinstance(burn_in, str):
-            _validation.choice(burn_in, "burn_in (or a number)", ("auto", "stationary"))
-            return self if burn_in == "stationary" else replace(self, burn_in=float(self.transient().burn_in()))
-        return replace(self, burn_in=plan.resolve_burn_in(burn_in, self.transient(), what))
-
-    def choose(self, simulator: str) -> str:
-        """The simulator that "auto" stands for, or the one asked for if it can serve."""
-        has_law = self.independent and self.device.adc_bits is None and self.converted
-        if simulator == "law" and not has_law:
-            what = "rounded reads (adc_bits)" if self.independent else "correlated reads (duration or read_spacing)"
-            raise NoClosedLaw(f'the average of products of {what} has no closed law; use simulator="path"')
-        return ("law" if has_law else "path") if simulator == "auto" else simulator
-
-    def estimate(
-        self, simulator: str, rng: np.random.Generator, workers, clipped: dict, kind=Estimate, scale=1.0, **extra
-    ):
-        """Run the device; the answer is the average times `scale`."""
-        chosen = self.choose(simulator)
-        if chosen == "law":
-            value, (stderr, source), saturated = self.draw(rng), (self.stderr, "law"), 0
-        else:
-            value, (stderr, source), saturated = self.walk(rng, workers)
-        return kind(
-            value=_validation.finite_result(scale * value, "the average"), stderr_kind=source,
-            stderr_source=(lambda: scale * stderr()) if callable(stderr) else scale * stderr,
-            burn_in=0.0 if np.isinf(self.burn_in) else self.burn_in, duration=self.span, n_reads=self.n_products,
-            read_spacing=None if self.independent else self.spacing, n_chains=self.n_chains, simulator=chosen,
-            device=self.device, cost=self._cost(), clipped=clipped | {"adc": saturated}, **extra,
-        )  # fmt: skip
 
     @property
     def span(self) -> float:
         """Averaging time of one run [RC]."""
-        return self.spacing * (self.lag if self.independent else self.n_products)
+        return self.spacing * (self.lag if self.independent else self.n)
 
-    def _cost(self):
-        """Time of the run; no current is driven, and the heat of a device out of detailed balance is not given."""
-        d, n = self.process.dimension, self.n_products
-        reads = n * (1 + self.lag) if self.independent else n + self.lag
-        return self.device.cost(
-            self.process.drift.size, runs=n if self.independent else 1, n_inputs=d * (d + 1) // 2,
-            burn_in=0.0 if np.isinf(self.burn_in) else self.burn_in, duration=self.span,
-            n_outputs=d * reads if self.converted else d * (d + 1) // 2, n_chains=self.n_chains,
-            energies=(0.0, None, None),
-        )  # fmt: skip
+    @property
+    def runs(self) -> int:
+        """Fresh starts."""
+        return self.n if self.independent else 1
 
-    # What the device puts out ----------------------------------------------------------------------------------------
+    @property
+    def reads(self) -> int:
+        """Reads of each cell."""
+        return self.n * (1 + self.lag) if self.independent else self.n + self.lag
 
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """The average over independent starts, all chains together, from its law: a block of a Wishart matrix."""
-        n, (M, Q), variance = self.n_products * self.n_chains, self.step, self.read_variance
-        d = M.shape[0]
-        x = self.first + variance * np.eye(d)
-        factor = psd_factor(x) @ wishart_factor(rng, d, n)
-        moment = factor @ factor.T / n
-        if self.lag:
-            yx = M @ self.first
-            gain = scipy.linalg.lstsq(x, yx.T)[0].T  # of the later read on the one before: M, less for noisy reads
-            rest = M @ self.first @ M.T + Q + variance * np.eye(d) - gain @ yx.T
-            fresh = psd_factor((rest + rest.T) / 2.0) @ rng.standard_normal((d, factor.shape[1]))
-            moment = gain @ moment + fresh @ factor.T / n
-        else:
-            moment = (moment + moment.T) / 2.0
-        return self._calibrated(moment if self.V is None else moment @ self.V)
 
-    def walk(self, rng: np.random.Generator, workers: int | None):
-        """The average along paths, its standard error with kind, and how many reads saturated."""
-        first, kick = (None, None) if self.in_modes else (psd_factor(self.first), psd_factor(self.step[1]))
-        own = threads(workers, among=self.n_chains)
-        results = run_chains(lambda g, _: self._chain(g, first, kick, own), rng, range(self.n_chains), workers)
-        moments, clipped = [moment for moment, _ in results], sum(n for _, n in results)
-        value = self._calibrated(sum(moments) / self.n_chains)
-        if self.n_chains < CHAINS_FOR_SCATTER:
-            return value, (self.stderr, "law"), clipped
-        scatter = np.var(moments, axis=0, ddof=1) / self.n_chains
-        return value, (lambda: np.sqrt(scatter + self.rounding_bias() ** 2), "chains"), clipped
+class Source(ABC):
+    """A linear device, as its voltages are: before gains, read noise and converters.
 
-    def stderr(self) -> np.ndarray:
-        """Standard error of each entry from the law of reads in equilibrium, and from what rounding leaves."""
-        return np.sqrt(self.variance() + self.rounding_bias() ** 2)
+    Attributes
+    ----------
+    size : int
+        Cells that are read.
+    n_programmed, n_inputs : int
+        Numbers that program the drift, and the noise.
+    combine : (m, size) ndarray or None
+        Combination of the reads that the host forms; None: the reads themselves.
+    """
 
-    def rounding_bias(self) -> np.ndarray | float:
-        """What rounding leaves in each entry, the same for all chains and however many reads.
+    size: int
+    n_programmed: int
+    n_inputs: int = 0
+    combine: np.ndarray | None = None
 
-        Of an analog average, converted once, the rms of a rounding error; of reads, the bias of their products.
+    @abstractmethod
+    def variances(self) -> np.ndarray:
+        """Stationary variances (size,) of the cells."""
+
+    @abstractmethod
+    def stationary(self) -> np.ndarray:
+        """Stationary covariance (size, size) of the cells."""
+
+    @abstractmethod
+    def limit(self, products: Products) -> np.ndarray:
+        """The limit (size, size) of the average."""
+
+    @abstractmethod
+    def pair(self, products: Products) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Covariances of the earlier read, of the later one, and of the later with the earlier: (size, size) each."""
+
+    @abstractmethod
+    def variance(self, products: Products, gains: np.ndarray | None, added: float, V: np.ndarray | None) -> np.ndarray:
+        """Variance of each entry of the average over one trajectory in equilibrium, as it is read (with `combine`).
+
+        `added` is a variance that every read has of its own; with V (size, k) the average is applied to it.
         """
-        adc, beta = self.device.adc, self.device.beta
-        if adc.bits is None:
-            return 0.0
-        C = (self.step[0] @ self.stationary if self.lag else self.stationary) / beta
+
+    @abstractmethod
+    def mean_square(self, products: Products, added: float, V: np.ndarray | None) -> float:
+        """The sum of `variance` without gains, by whatever is cheapest."""
+
+    @abstractmethod
+    def transient(self, products: Products, error: float, V: np.ndarray | None) -> plan.Transient:
+        """How the start at x = 0 biases an average whose rms error is `error`."""
+
+    @abstractmethod
+    def chain(
+        self, rng: np.random.Generator, products: Products, read: Reader | None, V: np.ndarray | None, workers: int
+    ) -> tuple[np.ndarray, int]:
+        """Average over one path, of the voltages or of what `read` makes of them, and how many reads saturated."""
+
+    def sample(self, rng: np.random.Generator, n: int, products: Products, added: float) -> np.ndarray | None:
+        """Mean product of n independent reads by a way of the source's own; None: the engine does it from `pair`."""
+        return None
+
+    def thermal_energy(self, products: Products, time: float) -> float | None:
+        """Energy that noise has brought into one run after a `time` [RC] in all; None where it is not known."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SecondMoment(Measurement):
+    """The average of products of reads.
+
+    Attributes
+    ----------
+    source : Source
+    products : Products
+    converted : bool
+        Whether every read goes through read noise and converter; else the average does, once.
+    V : (size, k) ndarray or None
+        Vectors that the average is applied to; None: all of it.
+    late_burn_in : callable or None
+        What works out the burn-in to report where the law is that of equilibrium.
+    """
+
+    source: Source
+    products: Products
+    converted: bool = True
+    V: np.ndarray | None = None
+    late_burn_in: Callable[[], float] | None = None
+
+    # Settling ----------------------------------------------------------------------------------------------------
+
+    def planned(self, rtol: float, exact_norm: float, floor: float, what: str) -> "SecondMoment":
+        """The same with as many products as reach a mean square error of rtol relative to the exact answer.
+
+        `floor` is the norm of what programming and gains leave of the answer.
+        """
+        left = float(np.hypot(floor, np.linalg.norm(self.rounding_bias)))
+        budget = plan.noise_budget(rtol, exact_norm, left, self.device.beta, what) * self.n_chains
+
+        def averaged(n: float) -> float:
+            return self.source.mean_square(replace(self.products, n=n), self.added, self.V)
+
+        n = np.ceil(averaged(1) / budget) if self.products.independent else plan.solve_count(averaged, budget)
+        if self.choose("auto") == "path":
+            require_few(n, f"rtol = {rtol:.3g}")
+        return replace(self, products=replace(self.products, n=max(1, int(n))))
+
+    def transient(self) -> plan.Transient:
+        """How the start at x = 0 biases the average."""
+        square = self.source.mean_square(self.products, self.added, self.V)
         if not self.converted:
-            return beta * np.sqrt(adc.error_variance(float(adc.range_of(C))))
-        variance = np.diag(self.stationary) / beta + self.device.read_noise**2
-        still = variance == 0.0  # cells that no noise reaches are read as 0
-        gain, square = adc.response_to_noise(self._full_scale(), np.sqrt(np.where(still, 1.0, variance)))
-        gain, square = np.where(still, 1.0, gain), np.where(still, 0.0, square)
-        bias = beta * (np.outer(gain, gain) - 1.0) * C
-        if self.lag == 0:
-            bias[np.diag_indices_from(bias)] = beta * (square - variance) - self.read_variance_of_rounding()
-        return bias if self.V is None else bias @ self.V
+            entries = self.source.size if self.V is None else self.V.shape[1]
+            square += (self.device.beta * self.device.read_noise) ** 2 * self.source.size * entries
+        return self.source.transient(self.products, float(np.sqrt(square / self.n_chains)), self.V)
 
-    def read_variance_of_rounding(self) -> float:
-        """The part of `read_variance` that is rounding."""
-        return self.device.beta * self.device.adc.error_variance(self._full_scale())
+    def settled(self, burn_in: str | float, what: str) -> "SecondMoment":
+        """The same with the burn-in that "auto", "stationary" or a number stands for.
 
-    def _calibrated(self, moment):
-        """Less the variance that reading adds, which the host knows."""
-        if self.lag == 0 and self.read_variance:
-            moment[np.diag_indices_from(moment)] -= self.read_variance
-        return moment
+        Independent reads after an automatic burn-in have the law of equilibrium: the bias that is left, a tenth of the
+        standard error at most, is left out, and how long that takes is computed lazily.
+        """
+        if not isinstance(burn_in, str):
+            return self._at(plan.resolve_burn_in(burn_in, self.transient(), what))
+        if _validation.choice(burn_in, "burn_in (or a number)", ("auto", "stationary")) == "stationary":
+            return self
+        if self.products.independent:
+            return replace(self, late_burn_in=lambda: float(self.transient().burn_in()))
+        return self._at(self.transient().burn_in())
 
-    def _chain(self, rng, first, kick, workers):
-        d = self.process.dimension
-        source = self._pairs if self.independent else self._successive
-        pairs, width = source(rng, first, kick), d
-        if self.V is not None:
-            pairs, width = ((y, x @ self.V, n) for y, x, n in pairs), self.V.shape[1]
-        symmetric = self.lag == 0 and self.V is None
-        total, clipped = sum_of_products(pairs, (d, width), symmetric, workers)
-        total /= self.n_products
-        if self.in_modes:
-            total = congruent(self.common.vectors.__matmul__, total, d, workers)
-            if symmetric:
-                total = (total + total.T) / 2.0
-        if not self.converted:
-            return self._convert_once(rng, total)
-        return total, clipped
+    def _at(self, burn_in: float) -> "SecondMoment":
+        return replace(self, products=replace(self.products, burn_in=float(burn_in)))
 
-    def _convert_once(self, rng, moment):
-        """Read noise and rounding of an analog average, in volt^2: symmetric, as the average is."""
-        moment = moment / self.device.beta
-        if self.device.read_noise:
-            noise = self.device.read_noise * rng.standard_normal(moment.shape)
-            moment = moment + np.tril(noise) + np.tril(noise, -1).T
-        moment, clipped = self.device.adc.round(moment, rng)
-        return moment * self.device.beta, clipped
+    # The read-out chain ------------------------------------------------------------------------------------------
 
     @cached_property
-    def in_modes(self) -> bool:
-        """Whether a trajectory is stepped in modes: the host sees its reads as they are, and only their products."""
-        reads = self.converted and (self.device.adc_bits is not None or self.device.read_noise > 0)
-        return not self.independent and self.common is not None and self.common.exact and not reads
+    def gains(self) -> np.ndarray | None:
+        """Gains (size,) of the cells."""
+        return gains_of(self.device, self.source.size)
 
-    def _read(self, rng, states) -> tuple[np.ndarray, int]:
-        """States as the host sees them."""
-        if not self.converted or (self.device.adc_bits is None and self.device.read_noise == 0):
-            return states, 0
-        full_scale = self._full_scale() if self.device.adc_bits is not None else None
-        volts = np.sqrt(self.device.beta)
-        even = replace(self.device, eps_sys=0.0)  # the process is that of the cells as they are read
-        reads, clipped = convert_reads(rng, even, states / volts, full_scale)
-        return reads * volts, clipped
+    @cached_property
+    def full_scale(self) -> float:
+        """Full scale [volt] of a converter of the stream of reads."""
+        if self.device.adc_bits is None:
+            return 0.0
+        return stream_range(self.device, 0.0, np.sqrt(self._cell_variances + self.device.read_noise**2))
 
-    def _pairs(self, rng, first, kick):
-        """Blocks of later and earlier reads, every pair with a start of its own."""
-        for noise in blocks(self.n_products, self.process.dimension, ROWS, buffers=2):
-            rng.standard_normal(out=noise)
-            states = noise @ first.T
-            earlier, clipped = self._read(rng, states)
-            later = earlier
-            if self.lag:
-                states = states @ self.step[0].T + rng.standard_normal(noise.shape) @ kick.T
-                later, more = self._read(rng, states)
-                clipped += more
-            yield later, earlier, clipped
+    @property
+    def _cell_variances(self) -> np.ndarray:
+        """Variances (size,) [volt^2] of the cells with their gains."""
+        variances = self.source.variances() / self.device.beta
+        return variances if self.gains is None else self.gains**2 * variances
 
-    def _successive(self, rng, first, kick):
-        """Blocks of later and earlier reads of one trajectory; of its modes, where `in_modes`."""
-        last = None
-        for states in self._trajectory(rng, first, kick):
-            reads, clipped = self._read(rng, states)
-            if self.lag == 0:
-                yield reads, reads, clipped
-                continue
-            if last is not None:
-                yield reads[:1], last, 0
-            yield reads[1:], reads[:-1], clipped
-            last = reads[-1:].copy()
+    @cached_property
+    def added(self) -> float:
+        """What read noise and rounding add to the variance of a read, in the units of beta = 1."""
+        return self.device.beta * added_variance(self.device, self.full_scale) if self.converted else 0.0
 
-    def _trajectory(self, rng, first, kick):
-        """Blocks of successive states."""
-        n = self.n_products + self.lag
-        if self.in_modes:
-            yield from self.common.paths(rng, n, ROWS, self.burn_in / self.spacing)
-            return
-        state: np.ndarray | None = None
-        powers: dict = {}
-        for noise in blocks(n, self.process.dimension, ROWS, buffers=2):
-            rng.standard_normal(out=noise)
-            start = first @ noise[0] if state is None else None
-            noise[:] = noise @ kick.T
-            if start is not None:
-                noise[0] = start
-            recurrence(self.step[0], noise[:, None], state, powers)
-            state = noise[-1:].copy()
-            yield noise
+    @cached_property
+    def rounding_bias(self) -> np.ndarray | float:
+        """What rounding of the reads leaves in each entry, the same for all chains and however many reads."""
+        if self.device.adc_bits is None or not self.converted:
+            return 0.0
+        beta, products = self.device.beta, self._with_gains(self.source.limit(self.products)) / self.device.beta
+        lag = self.products.lag
+        bias = beta * rounding_bias_of_products(self.device, self.full_scale, self._cell_variances, products, lag)
+        if self.source.combine is not None:
+            bias = self.source.combine @ bias @ self.source.combine.T
+        return bias if self.V is None else bias @ self.V
+
+    def _with_gains(self, moment: np.ndarray) -> np.ndarray:
+        """A second moment (size, size) of the cells as their gains show it."""
+        return moment if self.gains is None else np.outer(self.gains, self.gains) * moment
+
+    def _seen(self, moment: np.ndarray) -> np.ndarray:
+        """A second moment of exact reads as gains, the host's combination and V show it."""
+        moment = self._with_gains(moment)
+        if self.source.combine is not None:
+            moment = self.source.combine @ moment @ self.source.combine.T
+        return moment if self.V is None else moment @ self.V
+
+    def answer(self) -> np.ndarray:
+        """The limit of the average as it is read, rounding apart."""
+        return self._seen(self.source.limit(self.products))
+
+    def _calibrated(self, moment: np.ndarray) -> np.ndarray:
+        """Less the variance that reading adds, which the host knows."""
+        if self.products.lag or not self.added:
+            return moment
+        if self.source.combine is not None:
+            return moment - self.added * (self.source.combine @ self.source.combine.T)
+        if self.V is not None:
+            return moment - self.added * self.V
+        moment[np.diag_indices_from(moment)] -= self.added
+        return moment
+
+    # The law -----------------------------------------------------------------------------------------------------
+
+    def no_law(self) -> str | None:
+        """Why the average has no closed law; None where it has one."""
+        if self.products.independent and self.device.adc_bits is None and self.converted:
+            return None
+        correlated = "correlated reads (duration or read_spacing)"
+        what = "rounded reads (adc_bits)" if self.products.independent else correlated
+        return f"the average of products of {what} has no closed law"
+
+    def sample(self, rng: np.random.Generator) -> Outcome:
+        """The average over independent starts, all chains together, from its law: a block of a Wishart matrix."""
+        n, added = self.products.n * self.n_chains, self.added
+        own = self.source.sample(rng, n, self.products, added) if self.gains is None or added == 0.0 else None
+        moment = self._sampled_pair(rng, n) if own is None else self._with_gains(own)
+        moment = moment if self.V is None else moment @ self.V
+        return Outcome(self._calibrated(moment), None, 0)
+
+    def _sampled_pair(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Mean product (size, size) of n pairs of reads, gains and what is added to a read in them."""
+        x, y, yx = (self._with_gains(c) for c in self.source.pair(self.products))
+        own = self.added * np.eye(len(x))
+        factor = psd_factor(x + own) @ wishart_factor(rng, len(x), n)
+        moment = factor @ factor.T / n
+        if self.products.lag == 0:
+            return (moment + moment.T) / 2.0
+        gain = scipy.linalg.lstsq(x + own, yx.T)[0].T  # of the later read on the earlier: M, less for noisy reads
+        rest = y + own - gain @ yx.T
+        fresh = psd_factor((rest + rest.T) / 2.0) @ rng.standard_normal((len(x), factor.shape[1]))
+        return gain @ moment + fresh @ factor.T / n
+
+    def noise_variance(self, probe: np.random.Generator | None = None) -> np.ndarray:
+        """Variance of each entry of one chain, from the law of reads in equilibrium."""
+        if self.products.independent:
+            x, y, yx = (self._with_gains(c) for c in self.source.pair(self.products))
+            own = self.added * np.eye(len(x))
+            y = y + own if self.products.lag else x + own
+            yx = yx if self.products.lag else x + own
+            return _product_variance(x + own, y, yx, self.V) / self.products.n
+        variance = self.source.variance(self.products, self.gains, self.added, self.V)
+        return variance if self.converted else variance + (self.device.beta * self.device.read_noise) ** 2
+
+    def rounding_variances(
+        self, noise: Callable[[], np.ndarray], outcome: Outcome
+    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Mean square rounding error that all chains share; what each has of its own is in `noise_variance`."""
+        if self.converted:
+            return np.square(self.rounding_bias), 0.0
+        adc, beta, top = self.device.adc, self.device.beta, outcome.full_scale
+        sd = np.sqrt(noise()) / beta
+        common = beta**2 * adc.averaged_error_variance(top, sd.ravel()).reshape(sd.shape)
+        return common, beta**2 * adc.error_variance(top) - common
+
+    # Paths -------------------------------------------------------------------------------------------------------
+
+    def simulate(self, rng: np.random.Generator, workers: int | None) -> Outcome:
+        """The average along paths."""
+        exact = not self.converted or reads_are_exact(self.device)
+        read = None if exact else self.read
+        V = self.V if self.V is None or not exact or self.gains is None else self.gains[:, None] * self.V
+        own = threads(workers, among=self.n_chains)
+
+        def chain(generator: np.random.Generator, _: int) -> tuple[np.ndarray, int, float]:
+            moment, clipped = self.source.chain(generator, self.products, read, V, own)
+            if exact:
+                moment = self._seen(moment) if V is None else self._with_row_gains(moment)
+            if self.converted:
+                return moment, clipped, 0.0
+            moment, clipped, top = convert_moment(generator, self.device, moment / self.device.beta)
+            return moment * self.device.beta, clipped, top
+
+        results = run_chains(chain, rng, range(self.n_chains), workers)
+        moments = [moment for moment, _, _ in results]
+        value = self._calibrated(sum(moments) / self.n_chains)
+        chains = np.array(moments) if self.n_chains >= CHAINS_FOR_SCATTER else None
+        return Outcome(value, chains, sum(n for _, n, _ in results), max(top for _, _, top in results))
+
+    def _with_row_gains(self, moment: np.ndarray) -> np.ndarray:
+        return moment if self.gains is None else self.gains[:, None] * moment
+
+    def read(self, rng: np.random.Generator, states: np.ndarray) -> tuple[np.ndarray, int]:
+        """States (rows, size) as the host sees them."""
+        clipped = 0
+        if reads_are_exact(self.device):
+            reads = states if self.gains is None else states * self.gains
+        else:
+            volts = np.sqrt(self.device.beta)
+            reads, clipped = convert_reads(rng, self.device, (states / volts).T, self.full_scale)
+            reads = reads.T * volts
+        return (reads if self.source.combine is None else reads @ self.source.combine.T), clipped
+
+    # Times and cost ----------------------------------------------------------------------------------------------
+
+    @property
+    def burn_in(self) -> float:
+        """Burn-in of a run [RC]; 0 where the device is found in equilibrium."""
+        if self.late_burn_in is not None:
+            return self.late_burn_in()
+        return 0.0 if np.isinf(self.products.burn_in) else self.products.burn_in
+
+    def times(self) -> dict[str, Any]:
+        """Fields of the `Estimate`."""
+        products = self.products
+        late = (lambda: self.burn_in) if self.late_burn_in is not None else self.burn_in
+        spacing = None if products.independent else products.spacing
+        return {"burn_in": late, "duration": products.span, "n_reads": products.n, "read_spacing": spacing}
+
+    def run(self) -> Run:
+        """What the run of one chain takes; no current is driven."""
+        d, products = self.source.size, self.products
+        stored = self.source.thermal_energy(products, products.burn_in + products.span)
+        stored = None if stored is None else stored / self.device.beta
+        found = np.isinf(products.burn_in) and self.late_burn_in is None  # in equilibrium, which takes up no heat
+        heat = None if stored is None else (0.0 if found else products.runs * stored)
+        return Run(
+            burn_in=self.burn_in, duration=products.span, repeats=products.runs, n_matrix=self.source.n_programmed,
+            n_inputs=self.source.n_inputs, n_outputs=d * products.reads if self.converted else d * (d + 1) // 2,
+            energies=(0.0, heat, stored),
+        )  # fmt: skip
 
 
-def _product_variance(x, y, yx, V) -> np.ndarray:
+def _product_variance(x: np.ndarray, y: np.ndarray, yx: np.ndarray, V: np.ndarray | None) -> np.ndarray:
     """Variance of the entries of y x^T V for jointly normal y and x of zero mean."""
     if V is None:
         return np.outer(np.diag(y), np.diag(x)) + yx**2
     return np.outer(np.diag(y), np.einsum("aj,ab,bj->j", V, x, V)) + (yx @ V) ** 2
 
 
-def planned_products(rtol: float, correlator: Correlator, exact: np.ndarray, what: str) -> int:
-    """Products that reach a mean square error of rtol relative to the norm of the exact answer."""
-    floor = float(np.linalg.norm(correlator.answer() - exact))
-    budget = plan.noise_budget(rtol, float(np.linalg.norm(exact)), floor, correlator.device.beta, what)
-    n = max(1.0, np.ceil(correlator.mean_square_of_one() / (budget * correlator.n_chains)))
-    if correlator.choose("auto") == "path":
-        require_few(n, f"rtol = {rtol:.3g}")
-    return int(n)
+def added_at_lag_zero(S: np.ndarray, added: np.ndarray, n: int) -> np.ndarray:
+    """What an independent part of every read, of covariance `added`, adds to the variance of the mean of n products."""
+    total = S + added
+    return (_product_variance(total, total, total, None) - _product_variance(S, S, S, None)) / n
 
 
 def require_few(n: float, asked: str) -> None:

@@ -1,16 +1,16 @@
 """`expm`, `negexpm`, `expm_action`: the exponential of a matrix from the lag autocovariance of a noisy network."""
 
-from dataclasses import replace
-
 import numpy as np
 import scipy.linalg
 
 from .. import _validation
 from ..errors import NotPositiveDefinite
 from ..hardware.device import device_of
-from ..hardware.programming import as_read, program_array, program_noise
-from ..measurement.request import SIMULATORS
-from ..measurement.second_moments import Correlator, planned_products
+from ..hardware.programming import program_array, program_noise
+from ..hardware.readout import require_noise
+from ..measurement.base import SIMULATORS
+from ..measurement.process_source import ProcessSource
+from ..measurement.second_moments import Products, SecondMoment
 from ..operators.dense import as_array
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import ExponentialEstimate
@@ -191,15 +191,11 @@ def expm_action(
     """
     B = -_validation.square(as_array(A, "A"), "A")
     V = _validation.columns(v, "v", B.shape[0])
-    r = _exponential(
+    return _exponential(
         B, "-A", V.reshape(V.shape[0], -1), n_reads=n_reads, rtol=rtol, duration=duration, read_spacing=read_spacing,
         alpha=alpha, burn_in=burn_in, beta=beta, device=device, simulator=simulator,
-        n_chains=n_chains, rng=rng, workers=workers,
+        n_chains=n_chains, rng=rng, workers=workers, shape=V.shape,
     )  # fmt: skip
-    shape = V.shape
-    source = r.stderr_source
-    shaped = (lambda: source().reshape(shape)) if callable(source) else source.reshape(shape)
-    return replace(r, value=r.value.reshape(shape), stderr_source=shaped)
 
 
 def _exponential(
@@ -219,12 +215,12 @@ def _exponential(
     n_chains,
     rng,
     workers,
+    shape=None,
 ) -> ExponentialEstimate:
     """e^-B, or e^-B V, with the options of the public functions."""
     _validation.choice(simulator, "simulator", SIMULATORS)
     device = device_of(beta, device)
-    if np.isinf(device.beta):
-        raise ValueError("exponentials are read from thermal noise, and a device with beta = inf has none")
+    require_noise(device, "the exponential")
     if duration is not None:
         raise ValueError(
             "duration is not for exponentials: they are averages of products of reads read_spacing apart, which an "
@@ -239,20 +235,20 @@ def _exponential(
     drift = B + alpha * np.eye(B.shape[0])
     held, clipped = program_array(drift, device, generator)
     noise, saturated = program_noise(drift + drift.T, device, generator)
-    held, noise = as_read(device, held, noise)
-    process = OrnsteinUhlenbeck(held, diffusion=noise)
-    correlator = Correlator(
-        process=process, spacing=spacing, lag=1, n_products=n_products,
-        independent=read_spacing is None, device=device, n_chains=n_chains, V=V,
+    products = Products(n=n_products, spacing=spacing, lag=1, independent=read_spacing is None)
+    moments = SecondMoment(
+        source=ProcessSource(OrnsteinUhlenbeck(held, diffusion=noise), whole=V is None), products=products,
+        device=device, n_chains=n_chains, V=V,
     )  # fmt: skip
     if rtol is not None:
         exact = scipy.linalg.expm(-drift) if V is None else scipy.linalg.expm(-drift) @ V
-        n_products = planned_products(_validation.positive(rtol, "rtol"), correlator, exact, "the exponential")
-        correlator = replace(correlator, n_products=n_products)
-    correlator = correlator.settled(burn_in, "the exponential")
-    return correlator.estimate(
-        simulator, generator, workers, {"matrix": clipped, "dac": saturated}, kind=ExponentialEstimate,
-        scale=np.exp(alpha), alpha=alpha,
+        floor = float(np.linalg.norm(moments.answer() - exact))
+        size = float(np.linalg.norm(exact))
+        moments = moments.planned(_validation.positive(rtol, "rtol"), size, floor, "the exponential")
+    moments = moments.settled(burn_in, "the exponential")
+    return moments.estimate(
+        simulator, generator, workers, clipped={"matrix": clipped, "dac": saturated}, kind=ExponentialEstimate,
+        scale=np.exp(alpha), shape=shape, alpha=alpha,
     )  # fmt: skip
 
 

@@ -1,14 +1,15 @@
-"""`lyapunov`: A S + S A^T = R by the covariance of the voltages of a network with noise R."""
-
-from dataclasses import replace
+"""`lyapunov`: the solution of A S + S A^T = R from the covariance of a linear device with programmed noise."""
 
 import numpy as np
 
 from .. import _validation
 from ..hardware.device import Device, device_of
-from ..hardware.programming import as_read, program_array, program_noise
-from ..measurement.request import DENSE_READS, SIMULATORS, Request
-from ..measurement.second_moments import Correlator, planned_products, require_few
+from ..hardware.programming import program_array, program_noise
+from ..hardware.readout import require_noise
+from ..measurement.base import SIMULATORS
+from ..measurement.process_source import ProcessSource
+from ..measurement.request import DENSE_READS, Request
+from ..measurement.second_moments import Products, SecondMoment, require_few
 from ..operators.dense import as_array
 from ..processes import transitions
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -102,8 +103,7 @@ def lyapunov(
     """
     _validation.choice(simulator, "simulator", SIMULATORS)
     device = device_of(beta, device)
-    if np.isinf(device.beta):
-        raise ValueError("lyapunov reads the covariance of thermal noise, and a device with beta = inf has none")
+    require_noise(device, "lyapunov")
     A, _ = _validation.stable(as_array(A, "A"), "A")
     R = _validation.semidefinite(as_array(R, "R"), "R", A.shape[0])
     n_chains = _validation.count(n_chains, "n_chains")
@@ -111,15 +111,17 @@ def lyapunov(
     generator = _validation.generator(rng)
 
     (held, clipped), (noise, saturated) = program_array(A, device, generator), program_noise(R, device, generator)
-    correlator = _correlator(request, *as_read(device, held, noise), device, n_chains)
+    moments = _moments(request, held, noise, device, n_chains)
     if request.rtol is not None:
         exact = transitions.stationary_covariance(A, R)
-        correlator = replace(correlator, n_products=planned_products(request.rtol, correlator, exact, "S"))
-    correlator = correlator.settled(burn_in, "S")
-    return correlator.estimate(simulator, generator, workers, {"matrix": clipped, "dac": saturated})
+        floor = float(np.linalg.norm(moments.answer() - exact))
+        moments = moments.planned(request.rtol, float(np.linalg.norm(exact)), floor, "S")
+    moments = moments.settled(burn_in, "S")
+    clipped = {"matrix": clipped, "dac": saturated}
+    return moments.estimate(simulator, generator, workers, clipped=clipped)
 
 
-def _correlator(request: Request, A, R, device: Device, n_chains: int) -> Correlator:
+def _moments(request: Request, A: np.ndarray, R: np.ndarray, device: Device, n_chains: int) -> SecondMoment:
     """The reads that were asked for; one of them where the number is still to be planned."""
     n, spacing = request.n_reads or 1, request.read_spacing or 1.0
     if request.duration is not None:
@@ -128,8 +130,10 @@ def _correlator(request: Request, A, R, device: Device, n_chains: int) -> Correl
         n = int(reads)
         spacing = request.duration / n
     process = OrnsteinUhlenbeck(spacing * A, diffusion=spacing * R)
-    return Correlator(
-        process=process, spacing=spacing, lag=0, n_products=n,
-        independent=request.duration is None and request.read_spacing is None, device=device,
+    native = bool(np.array_equal(R, 2.0 * np.eye(len(R))))
+    independent = request.duration is None and request.read_spacing is None
+    return SecondMoment(
+        source=ProcessSource(process, native_noise=native),
+        products=Products(n=n, spacing=spacing, independent=independent), device=device,
         converted=request.duration is None, n_chains=n_chains,
     )  # fmt: skip

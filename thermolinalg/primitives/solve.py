@@ -1,17 +1,18 @@
 """`solve`: A x = b by the average voltage of a thermal RC network."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from .. import _validation
-from ..hardware.device import device_of
-from ..hardware.programming import program
+from ..hardware.programming import Programmed, device_for, on_device
+from ..measurement.base import SIMULATORS
 from ..measurement.dynamics import dynamics_of
-from ..measurement.linear_problem import linear_problem
-from ..measurement.mean import LinearRun
-from ..measurement.request import SIMULATORS, Request
+from ..measurement.mean import mean_of
+from ..measurement.refinement import Host, refined
+from ..measurement.request import Request
 from ..operators import Krylov, as_operator
 from ..results import Estimate
-from .refinement import Host, refined
 
 
 def solve(
@@ -116,8 +117,8 @@ def solve(
     True
     """
     _validation.choice(simulator, "simulator", SIMULATORS)
-    device = device_of(beta, device)
-    target = as_operator(A)
+    device = device_for(A, beta, device)
+    target = A if isinstance(A, Programmed) else as_operator(A)
     given = _validation.columns(b, "b", target.shape[0])
     n_chains = _validation.count(n_chains, "n_chains")
     generator, workers = _validation.generator(rng), _validation.workers(workers)
@@ -135,24 +136,16 @@ def solve(
 
     request = Request.of(duration, n_reads, read_spacing, rtol)
     start = _start(x0, given).reshape(rhs.shape)
-    used = getattr(target, "products", 0)
-    machine = program(target, device, rhs, generator)
-    problem = linear_problem(machine.operator, machine.b, start, device)
-    readout = request.readout(problem, target, rhs, dynamics_of(dynamics, machine.operator), n_chains)
-    run = LinearRun.settled(problem, readout, burn_in, n_chains)
-    simulator = run.choose(simulator)
-    chains, clipped = run.read(simulator, generator, workers)
-    value = chains.mean(axis=0)
-    stderr, kind = run.stderr(chains, simulator, generator, given.shape)
-    operator, products, caution = machine.operator, None, None
-    if isinstance(operator, Krylov):
-        caution = None if rtol is None else run.caution(rtol, value)
-        products = operator.products - (used if operator is target else 0)
-    return Estimate(
-        value=value.reshape(given.shape), stderr_source=stderr, stderr_kind=kind, n_chains=n_chains,
-        simulator=simulator, device=device, cost=run.cost, clipped=machine.clipped | {"adc": clipped},
-        products=products, caution=caution, stderr_error_source=run.stderr_error(stderr, kind), **run.times,
-    )  # fmt: skip
+    machine, loaded = on_device(target, device, rhs, generator)
+    operator = machine.operator
+    used = getattr(operator, "products", 0)
+    mean = mean_of(machine, request, dynamics_of(dynamics, operator), start, rhs, n_chains, loaded).settled(burn_in)
+    r = mean.estimate(simulator, generator, workers, clipped=machine.clipped, shape=given.shape)
+    if not isinstance(operator, Krylov):
+        return r
+    caution = None if rtol is None else mean.caution(rtol, r.value.reshape(rhs.shape))
+    error = mean.stderr_error(lambda: r.stderr, r.stderr_kind)
+    return replace(r, products=operator.products - used, caution=caution, stderr_error_source=error)
 
 
 def _start(x0, given: np.ndarray) -> np.ndarray:
