@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import thermolinalg as tl
-from thermolinalg.primitives.refinement import CONTRACTIONS
+from thermolinalg.measurement.refinement import CONTRACTIONS
 
 from . import device_times, preconditioners
 from .device_seconds import complete_parts, dense_solve

@@ -10,7 +10,7 @@ from thermolinalg import laws as overdamped
 from thermolinalg.errors import NotPositiveDefinite
 from thermolinalg.laws.underdamped import critical_friction
 from thermolinalg.numerics.kernels import underdamped as kernels
-from thermolinalg.processes import Langevin
+from thermolinalg.processes.langevin import Langevin
 
 # Matrix exponentials ---------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from .._validation import warn
 from ..hardware.device import Device, device_of
 from ..hardware.programming import program_capacitors
 from ..measurement.circuit_source import CircuitSource
-from ..measurement.second_moments import Products, SecondMoment
+from ..measurement.second_moments import SecondMoment
+from ..measurement.source import Products
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import Estimate
 from .capacitances import CapacitiveForm, capacitors, maxwell_matrix

@@ -10,7 +10,7 @@ from ..processes.fourth_moments import moment_variance
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..processes.transitions import geometric_sum, psd_factor, recurrence
 from . import plan
-from .second_moments import READ_ROWS, Products, Reader, Source, added_at_lag_zero
+from .source import READ_ROWS, Products, Reader, Source, added_at_lag_zero
 
 
 class CircuitSource(Source):

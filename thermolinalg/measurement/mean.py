@@ -39,51 +39,6 @@ class Mean(Measurement):
 
     # Settling ----------------------------------------------------------------------------------------------------
 
-    def planned(self, request: Request, dynamics: Any, target: Modal | Krylov, rhs: np.ndarray) -> "Mean":
-        """The same with a protocol that reaches the `rtol` of a request, of the answer ``A^-1 rhs`` of the target."""
-        budget = self._budget(request, target, rhs) * self.n_chains / rhs.shape[1]
-        d, beta = rhs.shape[0], self.device.beta
-        once = d * self.device.read_noise**2
-        if request.read_spacing is None:
-            if once >= budget:
-                raise QuantizationFloor(f"rtol = {request.rtol:.3g} lies below the read noise of one conversion")
-
-            def integrated(time: float) -> float:
-                return self.problem.trace_at_most(dynamics.integrator(np.inf, time), self.gains) / beta + once
-
-            time = plan.solve_time(integrated, budget, 1.0 / self.problem.operator.bounds[1])
-            return replace(self, protocol=dynamics.integrator(np.inf, time))
-        once = d * added_variance(self.device, self.full_scale if self.rounds_reads else 0.0)
-
-        def averaged(n: float) -> float:
-            reads = dynamics.reads(np.inf, n, request.read_spacing)
-            return self.problem.trace_at_most(reads, self.gains) / beta + once / n
-
-        n = plan.solve_count(averaged, budget)
-        return replace(self, protocol=dynamics.reads(np.inf, n, request.read_spacing))
-
-    def _budget(self, request: Request, target: Modal | Krylov, rhs: np.ndarray) -> float:
-        """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
-        problem = self.problem
-        if problem.operator is target and np.array_equal(problem.b, rhs) and self.gains is None:
-            floor, scale = 0.0, problem.answer_norm()
-        else:
-            answer = target.function(np.reciprocal, rhs)
-            gap = self.as_read(problem.answer) - answer
-            scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(gap))
-        floor = float(np.hypot(floor, np.sqrt(self._converter_floor())))
-        return plan.noise_budget(request.rtol, scale, floor, self.device.beta, "x")
-
-    def _converter_floor(self) -> float:
-        """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
-        adc, (d, k) = self.device.adc, self.problem.b.shape
-        if adc.bits is None:
-            return 0.0
-        if self.rounds_reads:
-            return k * float(adc.averaged_error_variance(self.full_scale, self.read_sd).sum())
-        errors = adc.error_variance(adc.range_of(self.as_read(self.problem.answer), axis=0))
-        return d * float(np.sum(np.broadcast_to(errors, k)))
-
     def settled(self, burn_in: str | float) -> "Mean":
         """The same with the burn-in that "auto" or a number stands for."""
         return self.at(plan.resolve_burn_in(burn_in, self.transient(), "the average"))
@@ -256,6 +211,54 @@ class Mean(Measurement):
         )  # fmt: skip
 
 
+def planned(mean: Mean, request: Request, dynamics: Any, target: Modal | Krylov, rhs: np.ndarray) -> Mean:
+    """The same with a protocol that reaches the `rtol` of a request, of the answer ``A^-1 rhs`` of the target."""
+    budget = _budget(mean, request, target, rhs) * mean.n_chains / rhs.shape[1]
+    d, beta = rhs.shape[0], mean.device.beta
+    once = d * mean.device.read_noise**2
+    if request.read_spacing is None:
+        if once >= budget:
+            raise QuantizationFloor(f"rtol = {request.rtol:.3g} lies below the read noise of one conversion")
+
+        def integrated(time: float) -> float:
+            return mean.problem.trace_at_most(dynamics.integrator(np.inf, time), mean.gains) / beta + once
+
+        time = plan.solve_time(integrated, budget, 1.0 / mean.problem.operator.bounds[1])
+        return replace(mean, protocol=dynamics.integrator(np.inf, time))
+    once = d * added_variance(mean.device, mean.full_scale if mean.rounds_reads else 0.0)
+
+    def averaged(n: float) -> float:
+        reads = dynamics.reads(np.inf, n, request.read_spacing)
+        return mean.problem.trace_at_most(reads, mean.gains) / beta + once / n
+
+    n = plan.solve_count(averaged, budget)
+    return replace(mean, protocol=dynamics.reads(np.inf, n, request.read_spacing))
+
+
+def _budget(mean: Mean, request: Request, target: Modal | Krylov, rhs: np.ndarray) -> float:
+    """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
+    problem = mean.problem
+    if problem.operator is target and np.array_equal(problem.b, rhs) and mean.gains is None:
+        floor, scale = 0.0, problem.answer_norm()
+    else:
+        answer = target.function(np.reciprocal, rhs)
+        gap = mean.as_read(problem.answer) - answer
+        scale, floor = float(np.linalg.norm(answer)), float(np.linalg.norm(gap))
+    floor = float(np.hypot(floor, np.sqrt(_converter_floor(mean))))
+    return plan.noise_budget(request.rtol, scale, floor, mean.device.beta, "x")
+
+
+def _converter_floor(mean: Mean) -> float:
+    """Mean square norm of the error that rounding of the read-out leaves, whatever the averaging."""
+    adc, (d, k) = mean.device.adc, mean.problem.b.shape
+    if adc.bits is None:
+        return 0.0
+    if mean.rounds_reads:
+        return k * float(adc.averaged_error_variance(mean.full_scale, mean.read_sd).sum())
+    errors = adc.error_variance(adc.range_of(mean.as_read(mean.problem.answer), axis=0))
+    return d * float(np.sum(np.broadcast_to(errors, k)))
+
+
 def _times(repeats: int, heat: float | None) -> float | None:
     return None if heat is None else repeats * heat
 
@@ -282,4 +285,4 @@ def mean_of(
     problem = linear_problem(machine.operator, machine.b, x0, machine.device)
     protocol = request.protocol(dynamics)
     mean = Mean(device=machine.device, n_chains=n_chains, loaded=loaded, problem=problem, protocol=protocol)
-    return mean if request.rtol is None else mean.planned(request, dynamics, machine.target, rhs)
+    return mean if request.rtol is None else planned(mean, request, dynamics, machine.target, rhs)

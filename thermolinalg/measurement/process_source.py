@@ -12,7 +12,7 @@ from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..processes.transitions import geometric_sum, psd_factor, recurrence
 from .common_modes import CommonModes
 from .plan import MomentTransient, Transient, time_until
-from .second_moments import READ_ROWS, Products, Reader, Source
+from .source import READ_ROWS, Products, Reader, Source
 
 
 class ProcessSource(Source):

@@ -7,7 +7,6 @@ them: gains, read noise, converters, chains, error bars, time and cost.
 Everything is at beta = 1, with time in RC, unless a name says otherwise.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import FloatArray
 from ..hardware.readout import (
     added_variance,
     convert_moment,
@@ -31,115 +31,9 @@ from ..numerics.wishart import wishart_factor
 from ..processes.transitions import psd_factor
 from . import plan
 from .base import CHAINS_FOR_SCATTER, Measurement, Outcome, Run
+from .source import Products, Source, product_variance
 
-READ_ROWS = 1024  # reads that enter an average by one product; part of the definition of a path
 MOST_READS = 10**9  # that can be simulated one by one
-
-Reader = Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, int]]  # states (rows, n) to reads, and clipped
-
-
-@dataclass(frozen=True, kw_only=True)
-class Products:
-    """Which products of reads are averaged by one chain.
-
-    Attributes
-    ----------
-    n : int
-        Products.
-    spacing : float
-        RC times between reads, or between the two reads of a pair.
-    lag : int
-        0 or 1 spacings between the factors of a product.
-    independent : bool
-        Whether each product has a start of its own, or all come from one trajectory.
-    burn_in : float
-        RC times before the first read, from x = 0; infinite: from equilibrium.
-    """
-
-    n: int
-    spacing: float = 1.0
-    lag: int = 0
-    independent: bool = False
-    burn_in: float = np.inf
-
-    @property
-    def span(self) -> float:
-        """Averaging time of one run [RC]."""
-        return self.spacing * (self.lag if self.independent else self.n)
-
-    @property
-    def runs(self) -> int:
-        """Fresh starts."""
-        return self.n if self.independent else 1
-
-    @property
-    def reads(self) -> int:
-        """Reads of each cell."""
-        return self.n * (1 + self.lag) if self.independent else self.n + self.lag
-
-
-class Source(ABC):
-    """A linear device, as its voltages are: before gains, read noise and converters.
-
-    Attributes
-    ----------
-    size : int
-        Cells that are read.
-    n_programmed, n_inputs : int
-        Numbers that program the drift, and the noise.
-    combine : (m, size) ndarray or None
-        Combination of the reads that the host forms; None: the reads themselves.
-    """
-
-    size: int
-    n_programmed: int
-    n_inputs: int = 0
-    combine: np.ndarray | None = None
-
-    @abstractmethod
-    def variances(self) -> np.ndarray:
-        """Stationary variances (size,) of the cells."""
-
-    @abstractmethod
-    def stationary(self) -> np.ndarray:
-        """Stationary covariance (size, size) of the cells."""
-
-    @abstractmethod
-    def limit(self, products: Products) -> np.ndarray:
-        """The limit (size, size) of the average."""
-
-    @abstractmethod
-    def pair(self, products: Products) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Covariances of the earlier read, of the later one, and of the later with the earlier: (size, size) each."""
-
-    @abstractmethod
-    def variance(self, products: Products, gains: np.ndarray | None, added: float, V: np.ndarray | None) -> np.ndarray:
-        """Variance of each entry of the average over one trajectory in equilibrium, as it is read (with `combine`).
-
-        `added` is a variance that every read has of its own; with V (size, k) the average is applied to it.
-        """
-
-    @abstractmethod
-    def mean_square(self, products: Products, added: float, V: np.ndarray | None) -> float:
-        """The sum of `variance` without gains, by whatever is cheapest."""
-
-    @abstractmethod
-    def transient(self, products: Products, error: float, V: np.ndarray | None) -> plan.Transient:
-        """How the start at x = 0 biases an average whose rms error is `error`."""
-
-    @abstractmethod
-    def chain(
-        self, rng: np.random.Generator, products: Products, read: Reader | None, V: np.ndarray | None, workers: int
-    ) -> tuple[np.ndarray, int]:
-        """Average over one path, of the voltages or of what `read` makes of them, and how many reads saturated."""
-
-    def sample(self, rng: np.random.Generator, n: int, products: Products, added: float) -> np.ndarray | None:
-        """Mean product of n independent reads by a way of the source's own; None: the engine does it from `pair`."""
-        return None
-
-    def thermal_energy(self, products: Products, time: float) -> float | None:
-        """Energy that noise has brought into one run after a `time` [RC] in all; None where it is not known."""
-        return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,22 +59,6 @@ class SecondMoment(Measurement):
     late_burn_in: Callable[[], float] | None = None
 
     # Settling ----------------------------------------------------------------------------------------------------
-
-    def planned(self, rtol: float, exact_norm: float, floor: float, what: str) -> "SecondMoment":
-        """The same with as many products as reach a mean square error of rtol relative to the exact answer.
-
-        `floor` is the norm of what programming and gains leave of the answer.
-        """
-        left = float(np.hypot(floor, np.linalg.norm(self.rounding_bias)))
-        budget = plan.noise_budget(rtol, exact_norm, left, self.device.beta, what) * self.n_chains
-
-        def averaged(n: float) -> float:
-            return self.source.mean_square(replace(self.products, n=n), self.added, self.V)
-
-        n = np.ceil(averaged(1) / budget) if self.products.independent else plan.solve_count(averaged, budget)
-        if self.choose("auto") == "path":
-            require_few(n, f"rtol = {rtol:.3g}")
-        return replace(self, products=replace(self.products, n=max(1, int(n))))
 
     def transient(self) -> plan.Transient:
         """How the start at x = 0 biases the average."""
@@ -284,22 +162,13 @@ class SecondMoment(Measurement):
         """The average over independent starts, all chains together, from its law: a block of a Wishart matrix."""
         n, added = self.products.n * self.n_chains, self.added
         own = self.source.sample(rng, n, self.products, added) if self.gains is None or added == 0.0 else None
-        moment = self._sampled_pair(rng, n) if own is None else self._with_gains(own)
+        if own is None:
+            x, y, yx = (self._with_gains(c) for c in self.source.pair(self.products))
+            moment = sampled_product(rng, n, self.products.lag, x, y, yx, added)
+        else:
+            moment = self._with_gains(own)
         moment = moment if self.V is None else moment @ self.V
         return Outcome(self._calibrated(moment), None, 0)
-
-    def _sampled_pair(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Mean product (size, size) of n pairs of reads, gains and what is added to a read in them."""
-        x, y, yx = (self._with_gains(c) for c in self.source.pair(self.products))
-        own = self.added * np.eye(len(x))
-        factor = psd_factor(x + own) @ wishart_factor(rng, len(x), n)
-        moment = factor @ factor.T / n
-        if self.products.lag == 0:
-            return (moment + moment.T) / 2.0
-        gain = scipy.linalg.lstsq(x + own, yx.T)[0].T  # of the later read on the earlier: M, less for noisy reads
-        rest = y + own - gain @ yx.T
-        fresh = psd_factor((rest + rest.T) / 2.0) @ rng.standard_normal((len(x), factor.shape[1]))
-        return gain @ moment + fresh @ factor.T / n
 
     def noise_variance(self, probe: np.random.Generator | None = None) -> np.ndarray:
         """Variance of each entry of one chain, from the law of reads in equilibrium."""
@@ -308,7 +177,7 @@ class SecondMoment(Measurement):
             own = self.added * np.eye(len(x))
             y = y + own if self.products.lag else x + own
             yx = yx if self.products.lag else x + own
-            return _product_variance(x + own, y, yx, self.V) / self.products.n
+            return product_variance(x + own, y, yx, self.V) / self.products.n
         variance = self.source.variance(self.products, self.gains, self.added, self.V)
         return variance if self.converted else variance + (self.device.beta * self.device.read_noise) ** 2
 
@@ -391,17 +260,46 @@ class SecondMoment(Measurement):
         )  # fmt: skip
 
 
-def _product_variance(x: np.ndarray, y: np.ndarray, yx: np.ndarray, V: np.ndarray | None) -> np.ndarray:
-    """Variance of the entries of y x^T V for jointly normal y and x of zero mean."""
-    if V is None:
-        return np.outer(np.diag(y), np.diag(x)) + yx**2
-    return np.outer(np.diag(y), np.einsum("aj,ab,bj->j", V, x, V)) + (yx @ V) ** 2
+def sampled_product(
+    rng: np.random.Generator, n: int, lag: int, x: FloatArray, y: FloatArray, yx: FloatArray, added: float
+) -> FloatArray:
+    """Mean product (d, d) of n independent pairs of reads, by a Wishart matrix.
+
+    Parameters
+    ----------
+    lag : int
+        0 for the products of a read with itself.
+    x, y, yx : (d, d) ndarray
+        Covariances of the earlier read, of the later one, and of the later with the earlier.
+    added : float
+        Variance that every read has of its own.
+    """
+    own = added * np.eye(len(x))
+    factor = psd_factor(x + own) @ wishart_factor(rng, len(x), n)
+    moment = factor @ factor.T / n
+    if lag == 0:
+        return (moment + moment.T) / 2.0
+    gain = scipy.linalg.lstsq(x + own, yx.T)[0].T  # of the later read on the earlier: M, less for noisy reads
+    rest = y + own - gain @ yx.T
+    fresh = psd_factor((rest + rest.T) / 2.0) @ rng.standard_normal((len(x), factor.shape[1]))
+    return gain @ moment + fresh @ factor.T / n
 
 
-def added_at_lag_zero(S: np.ndarray, added: np.ndarray, n: int) -> np.ndarray:
-    """What an independent part of every read, of covariance `added`, adds to the variance of the mean of n products."""
-    total = S + added
-    return (_product_variance(total, total, total, None) - _product_variance(S, S, S, None)) / n
+def planned(moments: SecondMoment, rtol: float, exact_norm: float, floor: float, what: str) -> SecondMoment:
+    """The same with as many products as reach a mean square error of rtol relative to the exact answer.
+
+    `floor` is the norm of what programming and gains leave of the answer.
+    """
+    left = float(np.hypot(floor, np.linalg.norm(moments.rounding_bias)))
+    budget = plan.noise_budget(rtol, exact_norm, left, moments.device.beta, what) * moments.n_chains
+
+    def averaged(n: float) -> float:
+        return moments.source.mean_square(replace(moments.products, n=n), moments.added, moments.V)
+
+    n = np.ceil(averaged(1) / budget) if moments.products.independent else plan.solve_count(averaged, budget)
+    if moments.choose("auto") == "path":
+        require_few(n, f"rtol = {rtol:.3g}")
+    return replace(moments, products=replace(moments.products, n=max(1, int(n))))
 
 
 def require_few(n: float, asked: str) -> None:

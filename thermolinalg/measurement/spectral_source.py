@@ -10,7 +10,7 @@ from ..numerics.wishart import mean_of_products, wishart_factor
 from ..operators import Dense, Modal
 from ..operators.base import scale_rows
 from . import paths, plan
-from .second_moments import READ_ROWS, Products, Reader, Source, added_at_lag_zero
+from .source import READ_ROWS, Products, Reader, Source, added_at_lag_zero
 
 PAIR_TOLERANCE = 1e-8  # what a factorisation of the pair variances, scaled to a unit diagonal, may leave of it
 

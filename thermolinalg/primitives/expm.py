@@ -4,13 +4,16 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._docs import documented
+from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
 from ..errors import NotPositiveDefinite
-from ..hardware.device import device_of
+from ..hardware.device import Device, device_of
 from ..hardware.programming import program_array, program_noise
 from ..hardware.readout import require_noise
 from ..measurement.base import SIMULATORS
 from ..measurement.process_source import ProcessSource
-from ..measurement.second_moments import Products, SecondMoment
+from ..measurement.second_moments import SecondMoment, planned
+from ..measurement.source import Products
 from ..operators.dense import as_array
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import ExponentialEstimate
@@ -18,10 +21,23 @@ from ..results import ExponentialEstimate
 MARGIN = 0.25  # smallest eigenvalue of the symmetric part that an automatic alpha leaves
 
 
+@documented
 def expm(
-    A, *, n_reads=None, rtol=None, duration=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None,
-    device=None, simulator="auto", n_chains=1, rng=None, workers=None,
-) -> ExponentialEstimate:  # fmt: skip
+    A: Matrix,
+    *,
+    n_reads: int | None = None,
+    rtol: float | None = None,
+    duration: None = None,
+    read_spacing: float | None = 1.0,
+    alpha: str | float = "auto",
+    burn_in: str | float = "auto",
+    beta: float | None = None,
+    device: Device | None = None,
+    simulator: str = "auto",
+    n_chains: int = 1,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> ExponentialEstimate:
     """Exponential ``e^A`` of any real matrix from the lag autocovariance of a thermal network.
 
     The same as ``negexpm(-A)``; see there for the device, the parameters and the error.
@@ -43,6 +59,10 @@ def expm(
     ValueError, NotPositiveDefinite, NoClosedLaw, QuantizationFloor
         As `negexpm`.
 
+    See Also
+    --------
+    negexpm : ``e^-A``, with all that is said of the device.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -59,10 +79,23 @@ def expm(
     )  # fmt: skip
 
 
+@documented
 def negexpm(
-    A, *, n_reads=None, rtol=None, duration=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None,
-    device=None, simulator="auto", n_chains=1, rng=None, workers=None,
-) -> ExponentialEstimate:  # fmt: skip
+    A: Matrix,
+    *,
+    n_reads: int | None = None,
+    rtol: float | None = None,
+    duration: None = None,
+    read_spacing: float | None = 1.0,
+    alpha: str | float = "auto",
+    burn_in: str | float = "auto",
+    beta: float | None = None,
+    device: Device | None = None,
+    simulator: str = "auto",
+    n_chains: int = 1,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> ExponentialEstimate:
     """Exponential ``e^-A`` of any real matrix from the lag autocovariance of a thermal network.
 
     With ``A' = A + alpha I`` the device runs ``dx = -(A'/s) x dt + sqrt((A' + A'^T)/s) dW``, s the `read_spacing`: its
@@ -94,24 +127,17 @@ def negexpm(
         symmetric part of A + alpha I is 0.25. More alpha lets the device forget faster but shows a smaller answer;
         the optimum is 0.5 for one slow mode among none, and towards 0 for many fast ones, where 0.25 costs at most a
         few tens of per cent in the standard error.
-    burn_in : "auto", "stationary" or float
-        "auto": long enough that the bias left from the start at zero is at most a tenth of the standard error;
-        "stationary": the device is found in equilibrium, at no cost in time; a number of RC times.
-    beta : float, optional
-        Inverse temperature of an ideal device; default 1. The noise is programmed as that over beta and the average
-        multiplied by beta, so that it matters beside read noise and converters only.
-    device : Device, optional
-        A device with its own beta; not together with beta. `matrix_bits` and `mismatch` act on the drift,
-        `dac_bits` on the noise covariance.
-    simulator : "auto", "law" or "path"
-        "law" draws a block of a Wishart matrix (independent pairs that are not rounded); "path" steps the device from
-        read to read, exactly. "auto" takes the law where there is one. The two do not share noise.
-    n_chains : int
-        Independent replicas of the device, averaged.
-    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
-        Passed to `numpy.random.default_rng`; None is fresh entropy.
-    workers : int, optional
-        Threads over chains; any number gives the same bits.
+    @burn_in
+    @beta
+        The noise is programmed as that over beta and the average multiplied by beta, so that it matters compared with
+        read noise and converters only.
+    @device
+        `matrix_bits` and `mismatch` act on the drift, `dac_bits` on the noise covariance.
+    @simulator
+        The law is a block of a Wishart matrix, of independent pairs that are not rounded.
+    @n_chains
+    @rng
+    @workers
 
     Returns
     -------
@@ -134,6 +160,11 @@ def negexpm(
     NotEquilibrated
         A given burn_in is too short; says how long it must be.
 
+    See Also
+    --------
+    expm : ``e^A``.
+    expm_action : ``e^A v`` from fewer numbers.
+
     References
     ----------
     Duffield et al., "Thermodynamic Matrix Exponentials and Thermodynamic Parallelism", arXiv:2311.12759.
@@ -155,10 +186,24 @@ def negexpm(
     )  # fmt: skip
 
 
+@documented
 def expm_action(
-    A, v, *, n_reads=None, rtol=None, duration=None, read_spacing=1.0, alpha="auto", burn_in="auto", beta=None,
-    device=None, simulator="auto", n_chains=1, rng=None, workers=None,
-) -> ExponentialEstimate:  # fmt: skip
+    A: Matrix,
+    v: ArrayLike,
+    *,
+    n_reads: int | None = None,
+    rtol: float | None = None,
+    duration: None = None,
+    read_spacing: float | None = 1.0,
+    alpha: str | float = "auto",
+    burn_in: str | float = "auto",
+    beta: float | None = None,
+    device: Device | None = None,
+    simulator: str = "auto",
+    n_chains: int = 1,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> ExponentialEstimate:
     """``e^A v`` from the correlation of the later read with v^T times the earlier one.
 
     The device of ``negexpm(-A)``; only the products ``x_{k+1} (x_k . v)`` are averaged, d numbers for each v.
@@ -182,6 +227,10 @@ def expm_action(
     ValueError, NotPositiveDefinite, NoClosedLaw, QuantizationFloor
         As `negexpm`.
 
+    See Also
+    --------
+    negexpm : ``e^-A``, with all that is said of the device.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -199,23 +248,23 @@ def expm_action(
 
 
 def _exponential(
-    B,
-    name,
-    V,
+    B: FloatArray,
+    name: str,
+    V: FloatArray | None,
     *,
-    n_reads,
-    rtol,
-    duration,
-    read_spacing,
-    alpha,
-    burn_in,
-    beta,
-    device,
-    simulator,
-    n_chains,
-    rng,
-    workers,
-    shape=None,
+    n_reads: int | None,
+    rtol: float | None,
+    duration: None,
+    read_spacing: float | None,
+    alpha: str | float,
+    burn_in: str | float,
+    beta: float | None,
+    device: Device | None,
+    simulator: str,
+    n_chains: int,
+    rng: RNGLike,
+    workers: int | None,
+    shape: tuple[int, ...] | None = None,
 ) -> ExponentialEstimate:
     """e^-B, or e^-B V, with the options of the public functions."""
     _validation.choice(simulator, "simulator", SIMULATORS)
@@ -244,7 +293,7 @@ def _exponential(
         exact = scipy.linalg.expm(-drift) if V is None else scipy.linalg.expm(-drift) @ V
         floor = float(np.linalg.norm(moments.answer() - exact))
         size = float(np.linalg.norm(exact))
-        moments = moments.planned(_validation.positive(rtol, "rtol"), size, floor, "the exponential")
+        moments = planned(moments, _validation.positive(rtol, "rtol"), size, floor, "the exponential")
     moments = moments.settled(burn_in, "the exponential")
     return moments.estimate(
         simulator, generator, workers, clipped={"matrix": clipped, "dac": saturated}, kind=ExponentialEstimate,
@@ -252,7 +301,7 @@ def _exponential(
     )  # fmt: skip
 
 
-def _shift(B, alpha, name) -> float:
+def _shift(B: FloatArray, alpha: str | float, name: str) -> float:
     """alpha, and the assurance that the symmetric part of B + alpha I is positive definite."""
     values = scipy.linalg.eigvalsh((B + B.T) / 2.0, check_finite=False)
     if isinstance(alpha, str):

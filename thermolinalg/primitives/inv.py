@@ -1,26 +1,46 @@
 """`inv`: the inverse of A from the covariance of the voltages of a thermal RC network."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
 
 from .. import _validation
+from .._docs import documented
+from .._typing import DTypeLike, Matrix, RNGLike
+from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for, on_device
 from ..hardware.readout import require_noise
 from ..measurement.base import SIMULATORS
-from ..measurement.dynamics import dynamics_of
+from ..measurement.dynamics import Inertia, Overdamped, Underdamped, dynamics_of
 from ..measurement.paths import precision_of, require_single
 from ..measurement.request import DENSE_READS, Request
-from ..measurement.second_moments import Products, SecondMoment, require_few
+from ..measurement.second_moments import SecondMoment, planned, require_few
+from ..measurement.source import Products
 from ..measurement.spectral_source import SpectralSource
 from ..operators import Dense, Krylov, Modal, as_operator
 from ..results import Estimate
 
 
+@documented
 def inv(
-    A, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", beta=None, device=None,
-    dynamics="overdamped", simulator="auto", n_chains=1, dtype=np.float64, rng=None, workers=None,
-) -> Estimate:  # fmt: skip
+    A: Matrix | Programmed,
+    *,
+    duration: float | None = None,
+    n_reads: int | None = None,
+    read_spacing: float | None = None,
+    rtol: float | None = None,
+    burn_in: str | float = "auto",
+    beta: float | None = None,
+    device: Device | None = None,
+    dynamics: str | Inertia = "overdamped",
+    simulator: str = "auto",
+    n_chains: int = 1,
+    dtype: DTypeLike = np.float64,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> Estimate:
     """Invert A by the covariance of a thermal RC network: ``A^-1 = beta E[x x^T]`` at b = 0.
 
     The device starts at x = 0, relaxes for `burn_in`, and products ``x x^T`` are averaged. The mean is known to be
@@ -31,8 +51,8 @@ def inv(
 
     Parameters
     ----------
-    A : (d, d) array_like, sparse array, LinearOperator or operator
-        Symmetric positive definite. The answer is dense, so a sparse A is made dense.
+    @A
+        The answer is dense, so a sparse A is made dense.
     duration : float
         An analog multiplier and integrator of ``x x^T`` over so long [RC], simulated by reads a quarter of the
         fastest relaxation time apart: unbiased, with a variance at most 2.1 % above that of the continuous integral.
@@ -46,29 +66,19 @@ def inv(
     rtol : float
         Root mean square error to reach, relative to ``||A^-1||`` in the Frobenius norm, by independent reads or by
         reads `read_spacing` apart. Uses the exact spectrum: knowledge of the simulator.
-    burn_in : "auto", "stationary" or float
-        "auto": long enough that the bias left from the start is at most a tenth of the standard error; for
-        independent reads that bias is then left out of the law. "stationary": the device is found in equilibrium, at
-        no cost in time. A number: the bias is in the law.
-    beta : float, optional
-        Inverse temperature of an ideal device; default 1.
-    device : Device, optional
-        A device with its own beta; not together with beta.
-    dynamics : "overdamped", "underdamped" or Inertia
-        As in `solve`.
-    simulator : "auto", "law" or "path"
-        "law" draws a Wishart matrix (independent reads that are not rounded); "path" steps the modes through time
-        and accumulates. "auto" takes the law where there is one. The two do not share noise.
-    n_chains : int
-        Independent replicas of the device, averaged.
+    @burn_in
+    @beta
+    @device
+    @dynamics
+    @simulator
+        The law is Wishart, of independent reads that are not rounded.
+    @n_chains
     dtype : float64 or float32
         Precision in which paths are stepped and their products multiplied; spectrum, sums over blocks and answer are
         in double precision. With float32 the answer is off by a few 1e-7 of its norm, and rates of slow modes by at
         most a share 3e-8 / (lambda read_spacing), which must not exceed 1e-3: far below any error bar.
-    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
-        Passed to `numpy.random.default_rng`; None is fresh entropy.
-    workers : int, optional
-        Threads over chains; any number gives the same bits.
+    @rng
+    @workers
 
     Returns
     -------
@@ -91,6 +101,11 @@ def inv(
     -----
     NotEquilibrated
         A given burn_in is too short; says how long it must be.
+
+    See Also
+    --------
+    solve : One solution, which takes far fewer reads.
+    lyapunov : The same covariance under any stable drift and noise; ``inv(A)`` is ``lyapunov(A, 2 I)``.
 
     References
     ----------
@@ -115,13 +130,13 @@ def inv(
     machine, loaded = on_device(_with_entries(A), device, None, generator)
     moments = _moments(machine, request, dynamics_of(dynamics, machine.operator), n_chains, loaded, dtype)
     if rtol is not None:
-        moments = moments.planned(request.rtol, *_known(machine, moments), "A^-1")
+        moments = planned(moments, request.rtol, *_known(machine, moments), "A^-1")
     if dtype == np.float32:
         _require_single_precision(moments, moments.choose(simulator))
     return moments.settled(burn_in, "A^-1").estimate(simulator, generator, workers, clipped=machine.clipped)
 
 
-def _with_entries(A):
+def _with_entries(A: Matrix | Programmed) -> Modal | Programmed:
     """A as something that has a spectrum: what is known by products alone is made dense."""
     if isinstance(A, Programmed):
         return A if isinstance(A.operator, Modal) else replace(A, operator=_dense(A.operator), target=_dense(A.target))
@@ -134,7 +149,14 @@ def _dense(operator: Krylov) -> Dense:
     return Dense((array + array.T) / 2.0)
 
 
-def _moments(machine: Programmed, request: Request, dynamics, n_chains, loaded, dtype) -> SecondMoment:
+def _moments(
+    machine: Programmed,
+    request: Request,
+    dynamics: Overdamped | Underdamped,
+    n_chains: int,
+    loaded: bool,
+    dtype: DTypeLike,
+) -> SecondMoment:
     """The reads that were asked for, from equilibrium; one of them where the number is still to be planned."""
     n, spacing = request.n_reads or 1, request.read_spacing or 1.0
     if request.duration is not None:
@@ -147,7 +169,7 @@ def _moments(machine: Programmed, request: Request, dynamics, n_chains, loaded, 
     )  # fmt: skip
 
 
-def _reads_of_integrator(duration: float, operator: Modal, dynamics) -> tuple[int, float]:
+def _reads_of_integrator(duration: float, operator: Modal, dynamics: Overdamped | Underdamped) -> tuple[int, float]:
     """Number and spacing of the reads that stand for an integrator."""
     _, fastest = dynamics.integrator(np.inf, duration).decay_rates(operator.eigenvalues)
     n = np.ceil(duration * fastest / DENSE_READS)

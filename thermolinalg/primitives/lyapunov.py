@@ -3,23 +3,39 @@
 import numpy as np
 
 from .. import _validation
+from .._docs import documented
+from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
 from ..hardware.device import Device, device_of
 from ..hardware.programming import program_array, program_noise
 from ..hardware.readout import require_noise
 from ..measurement.base import SIMULATORS
 from ..measurement.process_source import ProcessSource
 from ..measurement.request import DENSE_READS, Request
-from ..measurement.second_moments import Products, SecondMoment, require_few
+from ..measurement.second_moments import SecondMoment, planned, require_few
+from ..measurement.source import Products
 from ..operators.dense import as_array
 from ..processes import transitions
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import Estimate
 
 
+@documented
 def lyapunov(
-    A, R, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", beta=None, device=None,
-    simulator="auto", n_chains=1, rng=None, workers=None,
-) -> Estimate:  # fmt: skip
+    A: Matrix,
+    R: ArrayLike,
+    *,
+    duration: float | None = None,
+    n_reads: int | None = None,
+    read_spacing: float | None = None,
+    rtol: float | None = None,
+    burn_in: str | float = "auto",
+    beta: float | None = None,
+    device: Device | None = None,
+    simulator: str = "auto",
+    n_chains: int = 1,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> Estimate:
     """Solve the Lyapunov equation ``A S + S A^T = R`` by the stationary covariance of ``dx = -A x dt + sqrt(R) dW``.
 
     The device starts at x = 0, relaxes for `burn_in`, and products ``x x^T`` are averaged; the mean is known to be
@@ -52,22 +68,15 @@ def lyapunov(
     rtol : float
         Root mean square error to reach, relative to ``||S||`` in the Frobenius norm, by independent reads or by reads
         `read_spacing` apart (a little less where these are few). Uses the exact answer: knowledge of the simulator.
-    burn_in : "auto", "stationary" or float
-        "auto": long enough that the bias left from the start is at most a tenth of the standard error; "stationary":
-        the device is found in equilibrium, at no cost in time; a number of RC times.
-    beta : float, optional
-        Inverse temperature of an ideal device; default 1.
-    device : Device, optional
-        A device with its own beta; not together with beta. `matrix_bits` and `mismatch` act on A, `dac_bits` on R.
-    simulator : "auto", "law" or "path"
-        "law" draws a Wishart matrix (independent reads that are not rounded); "path" steps the device from read to
-        read, exactly, and accumulates. "auto" takes the law where there is one. The two do not share noise.
-    n_chains : int
-        Independent replicas of the device, averaged.
-    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
-        Passed to `numpy.random.default_rng`; None is fresh entropy.
-    workers : int, optional
-        Threads over chains; any number gives the same bits.
+    @burn_in
+    @beta
+    @device
+        `matrix_bits` and `mismatch` act on A, `dac_bits` on R.
+    @simulator
+        The law is Wishart, of independent reads that are not rounded.
+    @n_chains
+    @rng
+    @workers
 
     Returns
     -------
@@ -88,6 +97,11 @@ def lyapunov(
     -----
     NotEquilibrated
         A given burn_in is too short; says how long it must be.
+
+    See Also
+    --------
+    inv : The case ``R = 2 I`` of a symmetric A, with structure and inertia.
+    OrnsteinUhlenbeck : The process itself: samples, likelihood, fit.
 
     References
     ----------
@@ -110,18 +124,18 @@ def lyapunov(
     request = Request.of(duration, n_reads, read_spacing, rtol)
     generator = _validation.generator(rng)
 
-    (held, clipped), (noise, saturated) = program_array(A, device, generator), program_noise(R, device, generator)
+    held, clipped = program_array(A, device, generator)
+    noise, saturated = program_noise(R, device, generator)
     moments = _moments(request, held, noise, device, n_chains)
     if request.rtol is not None:
         exact = transitions.stationary_covariance(A, R)
         floor = float(np.linalg.norm(moments.answer() - exact))
-        moments = moments.planned(request.rtol, float(np.linalg.norm(exact)), floor, "S")
+        moments = planned(moments, request.rtol, float(np.linalg.norm(exact)), floor, "S")
     moments = moments.settled(burn_in, "S")
-    clipped = {"matrix": clipped, "dac": saturated}
-    return moments.estimate(simulator, generator, workers, clipped=clipped)
+    return moments.estimate(simulator, generator, workers, clipped={"matrix": clipped, "dac": saturated})
 
 
-def _moments(request: Request, A: np.ndarray, R: np.ndarray, device: Device, n_chains: int) -> SecondMoment:
+def _moments(request: Request, A: FloatArray, R: FloatArray, device: Device, n_chains: int) -> SecondMoment:
     """The reads that were asked for; one of them where the number is still to be planned."""
     n, spacing = request.n_reads or 1, request.read_spacing or 1.0
     if request.duration is not None:

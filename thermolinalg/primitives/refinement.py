@@ -1,19 +1,36 @@
 """`as_preconditioner`: the device's noisy answers inside a flexible iteration."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .. import _validation
+from .._docs import documented
+from .._typing import FloatArray, Matrix, RNGLike
+from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for
+from ..measurement.dynamics import Inertia
 from ..measurement.refinement import Host
 from ..measurement.request import Request
 from ..operators import as_operator
 
 
+@documented
 def as_preconditioner(
-    A, *, duration=None, n_reads=None, read_spacing=None, burn_in="auto", beta=None, device=None,
-    dynamics="overdamped", simulator="auto", rng=None, workers=None,
-) -> LinearOperator:  # fmt: skip
+    A: Matrix | Programmed,
+    *,
+    duration: float | None = None,
+    n_reads: int | None = None,
+    read_spacing: float | None = None,
+    burn_in: str | float = "auto",
+    beta: float | None = None,
+    device: Device | None = None,
+    dynamics: str | Inertia = "overdamped",
+    simulator: str = "auto",
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> LinearOperator:
     """The device as a preconditioner: a LinearOperator whose product with r is the device's noisy answer A^-1 r.
 
     Every product is a run of its own, with noise of its own, so the preconditioner changes from product to product.
@@ -22,11 +39,16 @@ def as_preconditioner(
 
     Parameters
     ----------
-    A : (d, d) array_like, sparse array, LinearOperator or operator
-        Symmetric positive definite; what the device is programmed with.
-    duration, n_reads, read_spacing, burn_in, beta, device, dynamics, simulator, rng, workers
+    @A
+    duration, n_reads, read_spacing, burn_in
         The protocol of one product, as in `solve`; by default an integrator of the duration [RC] that wins most
         digits a time.
+    @beta
+    @device
+    @dynamics
+    @simulator
+    @rng
+    @workers
 
     Returns
     -------
@@ -37,6 +59,10 @@ def as_preconditioner(
     ------
     ValueError, NotPositiveDefinite
         As `solve`.
+
+    See Also
+    --------
+    solve : With ``refine=True``, where the host forms exact residuals.
 
     References
     ----------
@@ -56,7 +82,7 @@ def as_preconditioner(
     generator = _validation.generator(rng)
     host = Host(target, request, burn_in, device_for(A, beta, device), dynamics, simulator, 1, generator, workers)
 
-    def product(r):
+    def product(r: FloatArray) -> FloatArray:
         r = np.asarray(r, dtype=float).reshape(-1, 1)
         return host.answer(r)[0][:, 0] if r.any() else np.zeros(r.shape[0])
 

@@ -1,13 +1,18 @@
 """`solve`: A x = b by the average voltage of a thermal RC network."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
 
 from .. import _validation
+from .._docs import documented
+from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for, on_device
 from ..measurement.base import SIMULATORS
-from ..measurement.dynamics import dynamics_of
+from ..measurement.dynamics import Inertia, dynamics_of
 from ..measurement.mean import mean_of
 from ..measurement.refinement import Host, refined
 from ..measurement.request import Request
@@ -15,10 +20,26 @@ from ..operators import Krylov, as_operator
 from ..results import Estimate
 
 
+@documented
 def solve(
-    A, b, *, duration=None, n_reads=None, read_spacing=None, rtol=None, burn_in="auto", x0=None, beta=None,
-    device=None, dynamics="overdamped", simulator="auto", refine=False, n_chains=1, rng=None, workers=None,
-) -> Estimate:  # fmt: skip
+    A: Matrix | Programmed,
+    b: ArrayLike,
+    *,
+    duration: float | None = None,
+    n_reads: int | None = None,
+    read_spacing: float | None = None,
+    rtol: float | None = None,
+    burn_in: str | float = "auto",
+    x0: ArrayLike | None = None,
+    beta: float | None = None,
+    device: Device | None = None,
+    dynamics: str | Inertia = "overdamped",
+    simulator: str = "auto",
+    refine: bool = False,
+    n_chains: int = 1,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> Estimate:
     """Solve ``A x = b`` by the time average of a thermal RC network.
 
     The device relaxes under ``dx = -(A x - b) dt + sqrt(2/beta) dW`` from x0 for `burn_in`, then its voltages are
@@ -27,14 +48,12 @@ def solve(
     e^{-A duration}) (A duration)^-1]``; what x0 and a finite burn-in add is in the law too (`thermolinalg.laws`).
 
     This *simulates* a machine. To draw from the law of its output a digital factorisation of A is used (or products
-    with A, for `Krylov`), which is more work than a digital solution: it is no way to solve systems on a laptop. It
-    tells what the machine would answer, how well, when, and at what cost.
+    with A, for `Krylov`), which is more work than a digital solution: it is not intended to solve systems on a
+    laptop. It tells what the machine would answer, how well, when, and at what cost.
 
     Parameters
     ----------
-    A : (d, d) array_like, sparse array, LinearOperator or operator
-        Symmetric positive definite, in units of the reference conductance. An operator keeps its factorisation for
-        the next call.
+    @A
     b : (d,) or (d, k) array_like
         Right-hand sides; each column is a run of its own.
     duration : float
@@ -56,29 +75,19 @@ def solve(
         "auto": long enough that the bias left from the start is at most a tenth of the standard error.
     x0 : array_like, optional
         Voltages at the start, shaped like b or (d,); default 0.
-    beta : float, optional
-        Inverse temperature of an ideal device; default 1.
-    device : Device, optional
-        A device with its own beta; not together with beta.
-    dynamics : "overdamped", "underdamped" or Inertia
-        "underdamped": cells with inertia, of unit mass and with the friction that damps the slowest mode critically;
-        an `Inertia` says both. The equilibrium is the same, the way there is not. For a
-        `Krylov` operator the critical friction is that of its lower bound.
-    simulator : "auto", "law" or "path"
-        "law" draws the read-out from its exact distribution; "path" steps the modes through time. "auto" takes the
-        law where it is known in closed form, and else the path. The two do not share noise.
+    @beta
+    @device
+    @dynamics
+    @simulator
     refine : bool
         Iterative refinement to rtol: the digital host forms the residual, rescales it to unit size, lets the device
         solve for it and adds the answer, round by round. The error shrinks in each round by sqrt(2 / (beta duration)),
         whatever the condition number and d, so accuracy costs its logarithm and not its square. Needs rtol; duration
         or n_reads then describe one round and are optional. With a rounded matrix A_q it converges if the spectral
         radius of (A_q - A) A_q^-1 is below 1; from 0.9 on it is given up as too slow.
-    n_chains : int
-        Independent replicas of the device, averaged.
-    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
-        Passed to `numpy.random.default_rng`; None is fresh entropy.
-    workers : int, optional
-        Threads of the path simulator; any number gives the same bits.
+    @n_chains
+    @rng
+    @workers
 
     Returns
     -------
@@ -104,6 +113,12 @@ def solve(
     -----
     NotEquilibrated
         A given burn_in is too short; says how long it must be.
+
+    See Also
+    --------
+    inv : The inverse, from the covariance of the same voltages.
+    as_preconditioner : The device's answers inside a flexible iteration.
+    hardware.program : Load a matrix once for many calls.
 
     References
     ----------
@@ -148,7 +163,7 @@ def solve(
     return replace(r, products=operator.products - used, caution=caution, stderr_error_source=error)
 
 
-def _start(x0, given: np.ndarray) -> np.ndarray:
+def _start(x0: ArrayLike | None, given: FloatArray) -> FloatArray:
     if x0 is None:
         return np.zeros_like(given)
     x0 = _validation.columns(x0, "x0", given.shape[0]).copy()
