@@ -1,14 +1,14 @@
-"""Bounds of read-outs over a spectrum: they hold at every eigenvalue between its ends, and are met where possible."""
+"""Bounds of protocols over a spectrum: they hold at every eigenvalue between its ends, and are met where possible."""
 
 import numpy as np
 import pytest
 
 from thermolinalg import laws
-from thermolinalg.laws import bounds, underdamped
+from thermolinalg.laws import underdamped
 
 
 def protocols(rng):
-    """Constructors of read-outs with random times, by their burn-in, overdamped and with inertia."""
+    """Constructors of protocols with random times, by their burn-in, overdamped and with inertia."""
     times = {"duration": 10.0 ** rng.uniform(-3, 4)}
     spaced = {"n_reads": int(rng.integers(1, 40)), "spacing": 10.0 ** rng.uniform(-2, 3)}
     fresh = {"n_reads": int(rng.integers(1, 40))}
@@ -32,10 +32,10 @@ def test_bounds_hold_between_the_ends(inertial, rng):
             kind = getattr(underdamped if inertial else laws, name)
             now, settled = (kind(burn_in=t, **times, **extra) for t in (burn_in, np.inf))
             memory = np.abs(now.memory(lam)).max()
-            assert memory <= bounds.memory_at_most(now, low) * (1 + 1e-9) + 1e-14
-            assert settled.variance(lam).max() <= bounds.variance_at_most(settled, low) * (1 + 1e-9)
-            assert now.variance(lam).min() >= bounds.variance_at_least(now, low, high) * (1 - 1e-9)
-            slowest, fastest = bounds.decay_rates(now, low, high)
+            assert memory <= now.memory_at_most(low) * (1 + 1e-9) + 1e-14
+            assert settled.variance(lam).max() <= settled.variance_at_most(low) * (1 + 1e-9)
+            assert now.variance(lam).min() >= now.variance_at_least(low, high) * (1 - 1e-9)
+            slowest, fastest = now.bounded_decay_rates(low, high)
             rates = now.decay_rates(lam)
             assert slowest <= rates[0] * (1 + 1e-12)
             assert fastest >= rates[1] * (1 - 1e-12)
@@ -45,23 +45,23 @@ def test_bounds_hold_between_the_ends(inertial, rng):
 def test_bounds_are_met_where_the_slowest_mode_creeps(friction):
     low, high = 0.01, 1.0
     inertia = {"mass": 1.0, "friction": friction}
-    for readout in (
+    for protocol in (
         underdamped.Integrator(burn_in=np.inf, duration=30.0, **inertia),
         underdamped.Reads(burn_in=np.inf, n_reads=9, spacing=3.0, **inertia),
     ):
-        largest = readout.variance(np.geomspace(low, high, 200)).max()
-        assert bounds.variance_at_most(readout, low) == pytest.approx(largest, rel=1e-9)
+        largest = protocol.variance(np.geomspace(low, high, 200)).max()
+        assert protocol.variance_at_most(low) == pytest.approx(largest, rel=1e-9)
     early = underdamped.Reads(burn_in=5.0, n_reads=9, spacing=3.0, **inertia)
     largest = np.abs(early.memory(np.geomspace(low, high, 200))).max()
-    assert bounds.memory_at_most(early, low) == pytest.approx(largest, rel=1e-9)
+    assert early.memory_at_most(low) == pytest.approx(largest, rel=1e-9)
 
 
 @pytest.mark.parametrize("friction", [1e-3, 0.2, 30.0])
 def test_bounds_of_a_long_integrator_are_near_whatever_the_friction(friction):
     """Long averages have the variance 2 gamma / (time lam^2)."""
     low, high, time = 0.01, 0.3, 1e9
-    readout = underdamped.Integrator(burn_in=np.inf, duration=time, mass=1.0, friction=friction)
-    most = bounds.variance_at_most(readout, low) * time * low**2 / (2.0 * friction)
-    least = bounds.variance_at_least(readout, low, high) * time * high**2 / (2.0 * friction)
+    protocol = underdamped.Integrator(burn_in=np.inf, duration=time, mass=1.0, friction=friction)
+    most = protocol.variance_at_most(low) * time * low**2 / (2.0 * friction)
+    least = protocol.variance_at_least(low, high) * time * high**2 / (2.0 * friction)
     assert 0.999 < most < 1.1
     assert 0.9 < least < 1.001

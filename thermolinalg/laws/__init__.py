@@ -1,13 +1,12 @@
 """Closed forms of the device output: functions of an eigenvalue, one page of physics each.
 
 `thermolinalg.laws` itself has those of overdamped cells; `laws.underdamped` those of cells with inertia, `laws.bounds`
-what bounds of the spectrum alone imply.
+what bounds of the spectrum alone imply. `laws.readout` says what the protocols of both have in common.
 """
 
 from .overdamped import (
     IndependentReads,
     Integrator,
-    ReadOut,
     Reads,
     Voltage,
     driven_heat,
@@ -18,12 +17,13 @@ from .overdamped import (
     psi,
     rise,
 )
+from .readout import Protocol
 from .underdamped import critical_friction
 
 __all__ = [
     "IndependentReads",
     "Integrator",
-    "ReadOut",
+    "Protocol",
     "Reads",
     "Voltage",
     "critical_friction",

@@ -1,8 +1,8 @@
-r"""Closed forms of what a device with inertia puts out: `thermolinalg.laws` for underdamped dynamics.
+r"""Closed forms of the output of a device with inertia: `thermolinalg.laws` for underdamped dynamics.
 
 The device ``dx = (p/M) dt, dp = -(A x - b) dt - (gamma/M) p dt + sqrt(2 gamma/beta) dW`` is a bundle of damped
 oscillators. In a mode, with xi = gamma/(2 M) and delta^2 = xi^2 - lam/M (negative when it oscillates), all follows
-from the answer of x to a unit push and its derivative and integral:
+from the answer g of x to a unit impulse and its derivative and integral:
 
     g(t) = e^{-xi t} sinh(delta t)/delta,    f = g' + 2 xi g,    response(t) = (1/M) int_0^t g.
 
@@ -10,24 +10,27 @@ g is entire in delta^2, so that nothing special happens at critical damping; del
 difference of products. Covariances are sums of squares along the path: a short step by Gauss-Legendre quadrature, then
 doublings, each with a fresh closed form for the mean. Neither has a cancellation at any damping.
 
-A read-out class starts at a known x(0) = x0 with p(0) = 0 and answers as those of `thermolinalg.laws` do:
+A protocol starts at a known x(0) = x0 with p(0) = 0 and answers as those of `thermolinalg.laws` do:
 
     mean = memory(A) x0 + response(A) b,        covariance = variance(A) / beta.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import RLock
 
 import numpy as np
 
 from .. import _validation
-from . import overdamped
+from .._typing import FloatArray, Numbers
+from . import bounds, overdamped
+from .readout import IndependentProtocol, IntegratorProtocol, Protocol, ReadsProtocol, SpacedProtocol, at
 
 SHORT = 0.5  # rate times step up to which a step is short: series and quadrature reach full accuracy
 SETTLED = 4.0  # relaxation times from which equilibrium less what is left of the start has no cancellation
 SERIES_TERMS = 24
+DEAD, LAG_BLOCK = 40.0, 1024  # relaxation times after which a correlation is nothing; lags summed at a time
 REMEMBERED = 4  # stretches that a set of modes keeps
 NODES, WEIGHTS = (0.5 * (a + c) for a, c in zip(np.polynomial.legendre.leggauss(10), (1.0, 0.0), strict=True))
 _SPLIT = 134217729.0  # 2^27 + 1 (Veltkamp)
@@ -282,14 +285,14 @@ def _cholesky(C: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ReadOut:
-    """The part that all read-outs share; subclasses say what they do after `burn_in` [RC].
+class UnderdampedProtocol(Protocol):
+    """The part that all protocols of underdamped dynamics share; subclasses say what they do after `burn_in` [RC].
 
     They do it by two methods: `_weights`, of x and p at the end of the burn-in, and `_since`, the response to b from
     there on and the variance (beta = 1) that comes in.
     """
 
-    inertial = True
+    overdamped = False
 
     burn_in: float
     mass: float
@@ -330,11 +333,11 @@ class _ReadOut:
 
     def memory_after(self, lam, distance):
         """Bounds of what is left of each `distance` from the answer, as a function of the burn-in."""
-        return lambda burn_in: replace(self, burn_in=burn_in).memory_bound(lam) * distance
+        return lambda burn_in: self.with_burn_in(burn_in).memory_bound(lam) * distance
 
     def variance_after(self, lam):
         """Variance at beta = 1 as a function of the burn-in."""
-        return lambda burn_in: replace(self, burn_in=burn_in).variance(lam)
+        return lambda burn_in: self.with_burn_in(burn_in).variance(lam)
 
     def response(self, lam):
         """Weight of b."""
@@ -349,56 +352,121 @@ class _ReadOut:
         brought = of_x**2 * C[0, 0] + 2.0 * of_x * of_p * C[0, 1] + of_p**2 * C[1, 1]
         return (brought + self._since(modes)[1]).reshape(np.shape(lam))
 
+    def slowest(self, low: float) -> float:
+        """The eigenvalue from `low` down that bounds those from `low` on: modes that creep bound those that turn."""
+        return bounds.creeping(low, self.mass, self.friction)
+
+    def variance_at_least(self, low: float, high: float) -> float:
+        """The smallest variance (beta = 1) for eigenvalues from `low` to `high`, at the burn-in of the protocol."""
+        slowest = self.slowest(low)
+        return at(self.variance, slowest) * slowest / high
+
 
 @dataclass(frozen=True, kw_only=True)
-class Voltage(_ReadOut):
+class Voltage(UnderdampedProtocol):
     """The voltages at one time, `burn_in` [RC] after the start."""
 
+    n_reads = None
+    spacing = None
+
+
+class _Products(UnderdampedProtocol, ReadsProtocol):
+    """Second moments of reads."""
+
+    def second_moment_memory(self, lam: FloatArray) -> Callable[[float], FloatArray]:
+        """At most what the mean of y^2 in each mode, at rest in the beginning, lacks at beta = 1, by the burn-in.
+
+        It is what the first read lacks: later reads of one run lack less.
+        """
+        modes = self.modes(lam)
+
+        def missing(burn_in: float) -> FloatArray:
+            f, g, _ = modes.answers(burn_in)
+            return f**2 / lam + g**2 / modes.mass
+
+        return missing
+
 
 @dataclass(frozen=True, kw_only=True)
-class IndependentReads(_ReadOut):
+class IndependentReads(_Products, IndependentProtocol):
     """The mean of `n_reads` voltages, each read `burn_in` [RC] after a fresh start."""
-
-    kind = "independent"
 
     n_reads: int
 
-    def variance(self, lam):
+    def variance(self, lam: Numbers) -> FloatArray:
         """Variance at beta = 1."""
         return super().variance(lam) / self.n_reads
 
 
 @dataclass(frozen=True, kw_only=True)
-class Integrator(_ReadOut):
+class Integrator(UnderdampedProtocol, IntegratorProtocol):
     """An analog integrator: the mean voltage over [burn_in, burn_in + duration] [RC]."""
-
-    kind = "integrator"
 
     duration: float
 
-    def _weights(self, modes):
-        return modes.matrix(self.duration)[2, :2] / self.duration
+    def _weights(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
+        of_x, of_p = modes.matrix(self.duration)[2, :2] / self.duration
+        return of_x, of_p
 
-    def _since(self, modes):
+    def _since(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
         law = modes.stretch(self.duration)
         return law.push[2] / self.duration, law.noise[2, 2] / self.duration**2
 
+    def variance_at_most(self, low: float) -> float:
+        """The largest variance (beta = 1) from equilibrium for eigenvalues from `low` on: the smaller of two bounds."""
+        return min(
+            super().variance_at_most(low), bounds.integral_variance(low, self.duration, self.mass, self.friction)
+        )
+
+    def variance_at_least(self, low: float, high: float) -> float:
+        """The smallest variance (beta = 1) for eigenvalues from `low` to `high`.
+
+        It is what noise since the burn-in leaves, ``(2 gamma / duration^2) int (1 - f)^2 / lam^2``.
+        """
+        slowest = self.slowest(low)
+        since = self.modes(np.array([slowest])).stretch(self.duration).noise[2, 2, 0] / self.duration**2
+        return float(since * (slowest / high) ** 2)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Reads(_ReadOut):
+class Reads(_Products, SpacedProtocol):
     """The mean of `n_reads` voltages, the first at `burn_in`, then one every `spacing` [RC]."""
-
-    kind = "reads"
 
     n_reads: int
     spacing: float
 
-    def _weights(self, modes):
-        return reads_stretch(modes, self.n_reads, self.spacing).matrix[2, :2] / self.n_reads
+    def _weights(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
+        of_x, of_p = reads_stretch(modes, self.n_reads, self.spacing).matrix[2, :2] / self.n_reads
+        return of_x, of_p
 
-    def _since(self, modes):
+    def _since(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
         law = reads_stretch(modes, self.n_reads, self.spacing)
         return law.push[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2
+
+    def variance_at_least(self, low: float, high: float) -> float:
+        """The smallest variance (beta = 1) for eigenvalues from `low` to `high`.
+
+        It is what noise since the last but one read leaves in the last, 1/n^2 times ``(1 - energy left) / lam``.
+        """
+        slowest = self.slowest(low)
+        last = self.burn_in if self.n_reads == 1 else self.spacing
+        variance = self.modes(np.array([slowest])).covariance(last)[0, 0, 0]
+        return float(variance * slowest / high) / self.n_reads**2
+
+    def pair_variances(self, lam: FloatArray, rows: slice = slice(None), columns: slice = slice(None)) -> FloatArray:
+        """Variances (d, d) of the mean of y_i y_j over reads in equilibrium; for i = j half that of y_i^2.
+
+        (1/n) sum_k (1 - |k|/n) r_i(k) r_j(k) of the autocovariances r, block by block until they have died away.
+        """
+        modes = self.modes(lam)
+        n, total = self.n_reads, np.multiply.outer(1.0 / lam, 1.0 / lam)
+        slowest = modes.slow.min() * self.spacing
+        last = int(min(n - 1, np.ceil(DEAD / slowest)))
+        for start in range(1, last + 1, LAG_BLOCK):
+            lags = np.arange(start, min(start + LAG_BLOCK, last + 1))
+            r = np.array([modes.answers(lag * self.spacing)[0] for lag in lags]) / lam
+            total += 2.0 * (r * (1.0 - lags / n)[:, None]).T @ r
+        return (total / n)[rows, columns]
 
 
 def critical_friction(lambda_min, mass=1.0) -> float:

@@ -1,32 +1,51 @@
-"""How a device moves: overdamped, or with inertia. Each kind of dynamics makes the read-outs of its own laws."""
+"""How a device moves: overdamped, or with inertia. Each kind of dynamics makes the protocols of its own laws."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from .. import _validation, laws
+from .. import _validation
+from .._typing import Operator
+from ..laws import overdamped as overdamped_laws
 from ..laws import underdamped
+from ..laws.readout import IntegratorProtocol, ReadsProtocol
 
 KNOWN = ("overdamped", "underdamped")
 
 
+class Dynamics(ABC):
+    """How the cells of a device move: what makes the protocols of its laws. All times in RC."""
+
+    overdamped: ClassVar[bool]
+
+    @abstractmethod
+    def integrator(self, burn_in: float, duration: float) -> IntegratorProtocol:
+        """The mean voltage over [burn_in, burn_in + duration]."""
+
+    @abstractmethod
+    def reads(self, burn_in: float, n_reads: int, spacing: float | None) -> ReadsProtocol:
+        """The mean of reads, `spacing` apart or, without one, each after a fresh start."""
+
+
 @dataclass(frozen=True)
-class Overdamped:
+class Overdamped(Dynamics):
     """``dx = -(A x - b) dt + sqrt(2/beta) dW``."""
 
-    inertial = False
+    overdamped = True
 
-    @staticmethod
-    def integrator(burn_in: float, duration: float):
+    def integrator(self, burn_in: float, duration: float) -> overdamped_laws.Integrator:
         """The mean voltage over [burn_in, burn_in + duration]."""
-        return laws.Integrator(burn_in, duration)
+        return overdamped_laws.Integrator(burn_in, duration)
 
-    @staticmethod
-    def reads(burn_in: float, n_reads: int, spacing: float | None):
+    def reads(
+        self, burn_in: float, n_reads: int, spacing: float | None
+    ) -> overdamped_laws.IndependentReads | overdamped_laws.Reads:
         """The mean of reads, `spacing` apart or, without one, each after a fresh start."""
         if spacing is None:
-            return laws.IndependentReads(burn_in, n_reads)
-        return laws.Reads(burn_in, n_reads, spacing)
+            return overdamped_laws.IndependentReads(burn_in, n_reads)
+        return overdamped_laws.Reads(burn_in, n_reads, spacing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,47 +78,47 @@ class Inertia:
     mass: float = 1.0
     friction: float | str = "critical"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _validation.positive(self.mass, "mass")
         if self.friction != "critical":
             _validation.positive(self.friction, 'friction (or "critical")')
 
-    def on(self, operator) -> "Underdamped":
+    def on(self, operator: Operator) -> "Underdamped":
         """The dynamics of a device that holds this operator."""
         friction = self.friction
         if friction == "critical":
-            from ..laws.underdamped import critical_friction  # brings Numba, which a law does without
-
-            friction = critical_friction(operator.bounds[0], self.mass)
+            friction = underdamped.critical_friction(operator.bounds[0], self.mass)
         return Underdamped(self.mass, float(friction))
 
 
 @dataclass(frozen=True)
-class Underdamped:
+class Underdamped(Dynamics):
     """`Inertia` with its friction settled."""
 
-    inertial = True
+    overdamped = False
 
     mass: float
     friction: float
 
-    def integrator(self, burn_in: float, duration: float):
+    def integrator(self, burn_in: float, duration: float) -> underdamped.Integrator:
         """The mean voltage over [burn_in, burn_in + duration]."""
-        return underdamped.Integrator(burn_in=burn_in, duration=duration, **self._physics)
+        return underdamped.Integrator(burn_in=burn_in, duration=duration, mass=self.mass, friction=self.friction)
 
-    def reads(self, burn_in: float, n_reads: int, spacing: float | None):
+    def reads(
+        self, burn_in: float, n_reads: int, spacing: float | None
+    ) -> underdamped.IndependentReads | underdamped.Reads:
         """The mean of reads, `spacing` apart or, without one, each after a fresh start."""
         if spacing is None:
-            return underdamped.IndependentReads(burn_in=burn_in, n_reads=n_reads, **self._physics)
+            return underdamped.IndependentReads(
+                burn_in=burn_in, n_reads=n_reads, mass=self.mass, friction=self.friction
+            )
         whole = int(np.ceil(n_reads))  # plans try fractions
-        return underdamped.Reads(burn_in=burn_in, n_reads=whole, spacing=spacing, **self._physics)
-
-    @property
-    def _physics(self) -> dict:
-        return {"mass": self.mass, "friction": self.friction}
+        return underdamped.Reads(
+            burn_in=burn_in, n_reads=whole, spacing=spacing, mass=self.mass, friction=self.friction
+        )
 
 
-def dynamics_of(dynamics, operator) -> Overdamped | Underdamped:
+def dynamics_of(dynamics: str | Inertia, operator: Operator) -> Dynamics:
     """What "overdamped", "underdamped" (unit mass, slowest mode critical) or an `Inertia` means for this operator."""
     if not isinstance(dynamics, Inertia):
         _validation.choice(dynamics, "dynamics (or an Inertia)", KNOWN)

@@ -5,14 +5,12 @@ what it costs in energy. b and x0 are (d, k), a run a column.
 """
 
 import math
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from .. import laws
 from ..hardware.device import Device
-from ..laws import bounds
 from ..operators import Krylov, Modal
 from ..operators.base import scale_rows
 from .plan import Transient
@@ -106,7 +104,7 @@ class ModalProblem:
         With inertia only what is stored is given: x^T A x / 2 in the end, kinetic energy not counted.
         """
         rates = self.operator.rates[:, None]
-        if readout.inertial:
+        if not readout.overdamped:
             stored = 0.5 * float(np.sum(self.drive**2 / rates)) / self.b.shape[1]
             return None, None, stored + 0.5 * self.b.shape[0] / self.device.beta
         run, thermal = laws.Voltage(time), self._thermal_energy(time)
@@ -138,7 +136,7 @@ class BoundedProblem:
     def trace_at_most(self, readout, gains: np.ndarray | None) -> float:
         """A bound of the trace of the variance of a read-out from equilibrium at beta = 1, read with these gains."""
         weight = self.operator.shape[0] if gains is None else float(np.sum(gains**2))
-        return weight * bounds.variance_at_most(readout, self.operator.bounds[0])
+        return weight * readout.variance_at_most(self.operator.bounds[0])
 
     def answer_norm(self) -> float:
         """Norm of A^-1 b: a plan from bounds of that as well would ask for far too much."""
@@ -150,13 +148,13 @@ class BoundedProblem:
         extent = np.linalg.norm(self.b - self.operator.matvec(self.x0) if self.x0.any() else self.b) / low
 
         def bias(t0):
-            return float(extent * bounds.memory_at_most(replace(readout, burn_in=t0), low))
+            return float(extent * readout.with_burn_in(t0).memory_at_most(low))
 
         def noise(t0):
-            variance = bounds.variance_at_least(replace(readout, burn_in=t0), low, high)
+            variance = readout.with_burn_in(t0).variance_at_least(low, high)
             return float(np.sqrt(self.b.size * (variance / self.device.beta + read_variance) / n_chains))
 
-        rates = bounds.decay_rates(readout, low, high)
+        rates = readout.bounded_decay_rates(low, high)
         return Transient(bias, noise, float(np.linalg.norm(self.b)) / high, *rates)
 
     def draw(self, readout, n_chains: int, rng: np.random.Generator) -> np.ndarray:

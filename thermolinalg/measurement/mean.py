@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import QuantizationFloor
 from ..hardware.programming import Programmed
 from ..hardware.readout import added_variance, gains_of, stream_range
+from ..laws.readout import Protocol
 from ..operators import Krylov, Modal
 from . import plan
 from .base import Measurement, Outcome, Run
@@ -35,7 +36,7 @@ class Mean(Measurement):
     """
 
     problem: ModalProblem | BoundedProblem
-    protocol: Any
+    protocol: Protocol
 
     # Settling ----------------------------------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@ class Mean(Measurement):
 
     def at(self, burn_in: float) -> "Mean":
         """The same with this burn-in."""
-        return replace(self, protocol=replace(self.protocol, burn_in=burn_in))
+        return replace(self, protocol=self.protocol.with_burn_in(burn_in))
 
     def transient(self) -> plan.Transient:
         """How far the start still shows."""
@@ -57,12 +58,12 @@ class Mean(Measurement):
     @property
     def conversions(self) -> int:
         """How often each voltage is converted: once by an integrator, or at every read."""
-        return getattr(self.protocol, "n_reads", 1)
+        return self.protocol.conversions
 
     @property
     def rounds_reads(self) -> bool:
         """Whether every read is rounded: what has no closed law."""
-        return self.device.adc_bits is not None and self.protocol.kind != "integrator"
+        return self.device.adc_bits is not None and not self.protocol.converted_once
 
     @cached_property
     def gains(self) -> np.ndarray | None:
@@ -189,20 +190,17 @@ class Mean(Measurement):
     @property
     def span(self) -> float:
         """Averaging time of one run [RC]."""
-        if self.protocol.kind == "integrator":
-            return self.protocol.duration
-        return self.conversions * getattr(self.protocol, "spacing", 0.0)
+        return self.protocol.span
 
     def times(self) -> dict[str, Any]:
         """Fields of the `Estimate`."""
-        spacing = getattr(self.protocol, "spacing", None)
-        n_reads = getattr(self.protocol, "n_reads", None)
+        spacing, n_reads = self.protocol.spacing, self.protocol.n_reads
         return {"burn_in": self.protocol.burn_in, "duration": self.span, "n_reads": n_reads, "read_spacing": spacing}
 
     def run(self) -> Run:
         """What the runs of all columns take on one chain."""
         protocol, (d, k) = self.protocol, self.problem.b.shape
-        repeats = protocol.n_reads if protocol.kind == "independent" else 1
+        repeats = protocol.runs
         joule, stochastic, stored = self.problem.energies(protocol, protocol.burn_in + self.span)
         return Run(
             burn_in=protocol.burn_in, duration=self.span, repeats=repeats * k,

@@ -10,13 +10,18 @@ deterministic functions of it.
 """
 
 from collections.abc import Iterator
+from functools import singledispatch
 
 import numpy as np
+from numpy.random import Generator
 
 from .. import laws
+from .._typing import FloatArray
 from ..hardware.device import Device
 from ..hardware.readout import convert_reads
+from ..laws import overdamped
 from ..laws import underdamped as underdamped_laws
+from ..laws.readout import IndependentProtocol, Protocol
 from ..numerics.blocks import BLOCK, blocks
 from ..numerics.kernels import ou, underdamped
 from ..numerics.threads import parts, run_chains
@@ -54,36 +59,48 @@ def require_single(extremes: tuple[float, float], beta: float, spacing: float | 
         )
 
 
-def _steps(rates, b, step, beta):
-    """decay, push and kick of an exact step in modes."""
+Step = tuple[np.ndarray, np.ndarray, np.ndarray]  # decay, drift increment and noise std of each mode
+
+
+def _steps(rates: FloatArray, b: FloatArray, step: float, beta: float) -> Step:
+    """An exact step in modes."""
     return np.exp(-rates * step), laws.rise(rates, step) * b, np.sqrt(laws.rise(rates, 2.0 * step) / beta)
 
 
 def _first_state(rng, rates, x0, b, burn_in, beta):
     """An exact draw of the state at the end of the burn-in."""
-    decay, push, kick = _steps(rates, b, burn_in, beta)
-    return decay * x0 + push + kick * rng.standard_normal(rates.size)
+    decay, increment, noise_std = _steps(rates, b, burn_in, beta)
+    return decay * x0 + increment + noise_std * rng.standard_normal(rates.size)
 
 
-def _average_of_reads(rng, rates, x0, b, readout, beta):
-    if readout.inertial or readout.kind == "independent":
-        total = np.zeros_like(rates)
-        for block in read_blocks(rng, rates, x0, b, readout, beta, max(1, BLOCK // rates.size)):
-            for row in block:  # one by one, so that the size of a block cannot change the rounding
-                total += row
-        return total / readout.n_reads
-    x = _first_state(rng, rates, x0, b, readout.burn_in, beta)
+@singledispatch
+def average(protocol: Protocol, rng: Generator, rates: FloatArray, x0: FloatArray, b: FloatArray, beta: float):
+    """The average (m,) of one path of m modes, x0 and b (m,) in their coordinates: the sum of the blocks of its reads.
+
+    Protocols that have a quicker way, or no reads, register it.
+    """
+    total = np.zeros_like(rates)
+    for block in read_blocks(protocol, rng, rates, x0, b, beta, max(1, BLOCK // rates.size)):
+        for row in block:  # one by one, so that the size of a block cannot change the rounding
+            total += row
+    return total / protocol.conversions
+
+
+@average.register
+def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta):
+    x = _first_state(rng, rates, x0, b, protocol.burn_in, beta)
     total = x.copy()
-    decay, push, kick = _steps(rates, b, readout.spacing, beta)
-    for noise in blocks(readout.n_reads - 1, rates.size):
+    step = _steps(rates, b, protocol.spacing, beta)
+    for noise in blocks(protocol.n_reads - 1, rates.size):
         rng.standard_normal(out=noise)
-        ou.average_steps(decay, push, kick, noise, x, total)
-    return total / readout.n_reads
+        ou.average_steps(*step, noise, x, total)
+    return total / protocol.n_reads
 
 
-def _average_of_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_STEPS):
-    x = _first_state(rng, rates, x0, b, readout.burn_in, beta)
-    step = readout.duration / steps
+@average.register
+def _(protocol: overdamped.Integrator, rng: Generator, rates, x0, b, beta, steps=INTEGRATOR_STEPS):
+    x = _first_state(rng, rates, x0, b, protocol.burn_in, beta)
+    step = protocol.duration / steps
     decay, push, _ = _steps(rates, b, step, beta)
     kick, mixed, rest = (s / np.sqrt(beta) for s in laws.integrator_step(rates, step))
     gain, drift = laws.rise(rates, step), step**2 * laws.phi2(rates * step) * b
@@ -92,32 +109,25 @@ def _average_of_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_ST
         rng.standard_normal(out=noise)
         pairs = noise.reshape(-1, 2, rates.size)
         ou.integral_steps(decay, push, kick, gain, drift, mixed, rest, pairs, x, integral)
-    return integral / readout.duration
+    return integral / protocol.duration
 
 
-def _average_of_inertial_integrator(rng, rates, x0, b, readout, beta, steps=INTEGRATOR_STEPS):
-    modes = readout.modes(rates)
+@average.register
+def _(protocol: underdamped_laws.Integrator, rng: Generator, rates, x0, b, beta, steps=INTEGRATOR_STEPS):
+    modes = protocol.modes(rates)
     x, p, integral = x0.copy(), np.zeros_like(x0), np.zeros_like(x0)
     state, unused = np.empty((2, 1, rates.size))
-    first = underdamped_laws.exact_step(modes, readout.burn_in, b, beta)
+    first = underdamped_laws.exact_step(modes, protocol.burn_in, b, beta)
     underdamped.exact_steps(*first, rng.standard_normal((1, 2, rates.size)), x, p, state, unused)
-    step = underdamped_laws.integrating_step(modes, readout.duration / steps, b, beta)
+    step = underdamped_laws.integrating_step(modes, protocol.duration / steps, b, beta)
     for noise in blocks(steps, 3 * rates.size):
         rng.standard_normal(out=noise)
         underdamped.integral_steps(*step, noise.reshape(-1, 3, rates.size), x, p, integral)
-    return integral / readout.duration
+    return integral / protocol.duration
 
 
-def _run_of(readout):
-    """What draws the average of a path, of a tile of modes and one column of b."""
-    if readout.kind != "integrator":
-        return _average_of_reads
-    return _average_of_inertial_integrator if readout.inertial else _average_of_integrator
-
-
-def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.ndarray:
+def mode_averages(rates, x0, b, protocol: Protocol, beta, n_chains, rng, workers) -> np.ndarray:
     """Read-outs (n_chains, m, k) of linear paths in mode coordinates; x0 and b are (m, k)."""
-    run = _run_of(readout)
     tiles = parts(rates.size, MODE_TILE)
     tasks = [(chain, tile, column) for chain in range(n_chains) for tile in tiles for column in range(b.shape[1])]
     out = np.empty((n_chains, *b.shape))
@@ -125,61 +135,55 @@ def mode_averages(rates, x0, b, readout, beta, n_chains, rng, workers) -> np.nda
     def chain_tile(generator, task):
         chain, tile, column = task
         start, drive = (np.ascontiguousarray(v[tile, column]) for v in (x0, b))
-        out[chain, tile, column] = run(generator, rates[tile], start, drive, readout, beta)
+        out[chain, tile, column] = average(protocol, generator, rates[tile], start, drive, beta)
 
-    numbers = out.size * getattr(readout, "n_reads", INTEGRATOR_STEPS)
+    numbers = out.size * (protocol.n_reads or INTEGRATOR_STEPS)
     run_chains(chain_tile, rng, tasks, workers, numbers)
     return out
 
 
-def read_blocks(rng, rates, x0, b, readout, beta, rows, buffers=1, dtype=float) -> Iterator[np.ndarray]:
+@singledispatch
+def read_blocks(
+    protocol: Protocol, rng: Generator, rates, x0, b, beta, rows: int, buffers: int = 1, dtype=float
+) -> Iterator[np.ndarray]:
     """The reads of one path in mode coordinates, a block of rows at a time, in `buffers` that are used in turn."""
-    if readout.inertial and readout.kind != "independent":
-        yield from _inertial_blocks(rng, rates, x0, b, readout, beta, rows)
-        return
-    source = _independent_blocks if readout.kind == "independent" else _overdamped_blocks
-    yield from source(rng, rates, x0, b, readout, beta, blocks(readout.n_reads, rates.size, rows, buffers, dtype))
+    raise TypeError(f"{type(protocol).__name__} has no reads")
 
 
-def _independent_blocks(rng, rates, x0, b, readout, beta, buffers):
-    mean = readout.response(rates) * b + readout.memory(rates) * x0
-    sd = np.sqrt(readout.n_reads * readout.variance(rates) / beta)
-    for block in buffers:
+@read_blocks.register
+def _(protocol: IndependentProtocol, rng: Generator, rates, x0, b, beta, rows, buffers=1, dtype=float):
+    mean = protocol.response(rates) * b + protocol.memory(rates) * x0
+    sd = np.sqrt(protocol.n_reads * protocol.variance(rates) / beta)
+    for block in blocks(protocol.n_reads, rates.size, rows, buffers, dtype):
         rng.standard_normal(out=block, dtype=block.dtype)
         block *= sd
         block += mean
         yield block
 
 
-def _overdamped_blocks(rng, rates, x0, b, readout, beta, buffers):
-    step, x = None, None
-    for block in buffers:
+@read_blocks.register
+def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta, rows, buffers=1, dtype=float):
+    step: Step | None = None
+    x = np.empty(0)
+    for block in blocks(protocol.n_reads, rates.size, rows, buffers, dtype):
         rng.standard_normal(out=block, dtype=block.dtype)
         todo = block
-        if x is None:
-            step = _rounded(*_steps(rates, b, readout.spacing, beta), block.dtype)
-            d0, p0, k0 = _steps(rates, b, readout.burn_in, beta)
+        if step is None:
+            step = _rounded(*_steps(rates, b, protocol.spacing, beta), block.dtype)
+            d0, p0, k0 = _steps(rates, b, protocol.burn_in, beta)
             block[0] = d0 * x0 + p0 + k0 * block[0]
             x, todo = block[0].copy(), block[1:]
         ou.state_steps(*step, todo, x)
         yield block
 
 
-def _rounded(decay, push, kick, dtype):
-    """A step in another precision, of the same stationary variance: a decay that is off changes the rate only."""
-    if dtype == decay.dtype:
-        return decay, push, kick
-    near = decay.astype(dtype).astype(decay.dtype)
-    grown = np.sqrt((1.0 - near) * (1.0 + near) / ((1.0 - decay) * (1.0 + decay)))
-    return near.astype(dtype), push.astype(dtype), (kick * grown).astype(dtype)
-
-
-def _inertial_blocks(rng, rates, x0, b, readout, beta, rows):
-    modes = readout.modes(rates)
-    first, step = (underdamped_laws.exact_step(modes, t, b, beta) for t in (readout.burn_in, readout.spacing))
-    x, p, waste = x0.copy(), np.zeros_like(x0), np.empty((min(rows, readout.n_reads), rates.size))
+@read_blocks.register
+def _(protocol: underdamped_laws.Reads, rng: Generator, rates, x0, b, beta, rows, buffers=1, dtype=float):
+    modes = protocol.modes(rates)
+    first, step = (underdamped_laws.exact_step(modes, t, b, beta) for t in (protocol.burn_in, protocol.spacing))
+    x, p, waste = x0.copy(), np.zeros_like(x0), np.empty((min(rows, protocol.n_reads), rates.size))
     done = 0
-    for noise in blocks(readout.n_reads, 2 * rates.size, rows):
+    for noise in blocks(protocol.n_reads, 2 * rates.size, rows):
         rng.standard_normal(out=noise)
         pairs = noise.reshape(-1, 2, rates.size)
         block = np.empty((len(pairs), rates.size))
@@ -190,18 +194,27 @@ def _inertial_blocks(rng, rates, x0, b, readout, beta, rows):
         yield block
 
 
-def converted_averages(operator: Modal, x0, b, readout, device: Device, full_scale, n_chains, rng, workers):
+def _rounded(decay: FloatArray, increment: FloatArray, noise_std: FloatArray, dtype: np.dtype) -> Step:
+    """A step in another precision, of the same stationary variance: a decay that is off changes the rate only."""
+    if dtype == decay.dtype:
+        return decay, increment, noise_std
+    near = decay.astype(dtype).astype(decay.dtype)
+    grown = np.sqrt((1.0 - near) * (1.0 + near) / ((1.0 - decay) * (1.0 + decay)))
+    return near.astype(dtype), increment.astype(dtype), (noise_std * grown).astype(dtype)
+
+
+def converted_averages(operator: Modal, x0, b, protocol, device: Device, full_scale, n_chains, rng, workers):
     """Means (n_chains, d, k) of reads that are each converted on their own, and how many of them saturated."""
     d, k = operator.shape[0], b.shape[1]
 
     def chain(generator, task):
         total, clipped = np.zeros(d), 0
         start, drive = (np.ascontiguousarray(v[:, task % k]) for v in (x0, b))
-        for block in read_blocks(generator, operator.rates, start, drive, readout, device.beta, READ_ROWS):
+        for block in read_blocks(protocol, generator, operator.rates, start, drive, device.beta, READ_ROWS):
             reads, n = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
             total += reads.sum(axis=1)
             clipped += n
-        return total / readout.n_reads, clipped
+        return total / protocol.n_reads, clipped
 
     results = run_chains(chain, rng, range(n_chains * k), workers)
     averages = np.array([average for average, _ in results]).reshape(n_chains, k, d)

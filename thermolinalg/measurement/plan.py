@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 
-from .. import _validation, laws
+from .. import _validation
+from .._typing import FloatArray
+from .._validation import warn
+from ..errors import NotEquilibrated, QuantizationFloor
+from ..laws.readout import ReadsProtocol
 from ..numerics.threads import parts
+from ..operators import Modal
 
 if TYPE_CHECKING:
     from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
-from .._validation import warn
-from ..errors import NotEquilibrated, QuantizationFloor
-
 BIAS_SHARE = 0.1  # a transient is negligible when it is at most this share of the standard error
 NEGLIGIBLE = np.finfo(float).eps  # ... or, for a device without noise, this share of the answer
-DEAD, LAG_BLOCK = 40.0, 1024  # relaxation times after which a correlation is nothing; lags summed at a time
-PAIR_ROWS = 128  # modes whose pairs with all others are worked out at a time
 LONGEST = 1e300  # times beyond this are not planned
 ROOT_TOLERANCE = 1e-5  # relative, of a mean square error at a planned number of reads
 FINE = 7  # halvings of a time to which a burn-in is found: to 1 %, or to the fastest relaxation
@@ -97,25 +97,11 @@ def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
     return burn_in
 
 
-def inverse_transient(operator, readout, error: float) -> Transient:
+def inverse_transient(operator: Modal, protocol: ReadsProtocol, error: float) -> Transient:
     """The transient of ``inv`` (at beta = 1): the covariance of independent or equally spaced reads, up from zero."""
-    rates, (low, high) = operator.eigenvalues, operator.bounds
-    if readout.inertial:
-        modes = readout.modes(rates)
-
-        def missing(t0):  # at most: later reads of one run miss less than its first
-            f, g, _ = modes.answers(t0)
-            return f**2 / rates + g**2 / modes.mass
-
-        low, high = modes.slow.min(), modes.fast.max()
-    else:
-        weight = 1.0
-        if readout.kind == "reads":
-            weight = laws.Reads(0.0, readout.n_reads, readout.spacing).memory(2.0 * rates)
-
-        def missing(t0):
-            return np.exp(-2.0 * rates * t0) / rates * weight
-
+    rates = operator.eigenvalues
+    missing = protocol.second_moment_memory(rates)
+    low, high = protocol.decay_rates(rates)
     size = float(np.linalg.norm(1.0 / rates))
     return Transient(lambda t0: float(np.linalg.norm(missing(t0))), lambda t0: error, size, 2.0 * low, 2.0 * high)
 
@@ -128,50 +114,24 @@ def independent_inverse_burn_in(low: float, n_reads: int) -> float:
     return float(np.log(np.sqrt(n_reads / 2.0) / BIAS_SHARE) / (2.0 * low))
 
 
-def inverse_mean_square(rates, readout) -> float:
+def inverse_mean_square(rates: FloatArray, protocol: ReadsProtocol) -> float:
     """E ||S - A^-1||_F^2 of the mean of n products x x^T in equilibrium (beta = 1).
 
-    Modes i and j of independent reads enter by 1/(l_i l_j n), those of correlated reads by `pair_variances`.
+    Modes i and j of independent reads enter by 1/(l_i l_j n), those of correlated reads by their `pair_variances`.
     """
-    if readout.kind == "independent":
-        return float((np.sum(1.0 / rates) ** 2 + np.sum(rates**-2.0)) / readout.n_reads)
+    if protocol.independent:
+        return float((np.sum(1.0 / rates) ** 2 + np.sum(rates**-2.0)) / protocol.n_reads)
     total = 0.0
-    for rows in parts(rates.size, rates.size if readout.inertial else PAIR_ROWS):  # of the upper triangle
-        pairs = pair_variances(rates, readout, rows, slice(rows.start, None))
+    for rows in parts(rates.size, protocol.pair_rows or rates.size):  # of the upper triangle
+        pairs = protocol.pair_variances(rates, rows, slice(rows.start, None))
         total += 2.0 * pairs.sum() - pairs[:, : len(pairs)].sum() + np.trace(pairs)
     return float(total)
 
 
-def added_mean_square(operator, added: float) -> float:
+def added_mean_square(operator: Modal, added: float) -> float:
     """n times what an independent variance `added` of every read adds to that mean square error."""
     d = operator.shape[0]
     return added * (2.0 * d + 2.0) * operator.trace(np.reciprocal) + added**2 * d * (d + 1.0)
-
-
-def pair_variances(rates, readout, rows=slice(None), columns=slice(None)) -> np.ndarray:
-    """(d, d) variances of the mean of y_i y_j over equally spaced reads in equilibrium; half that of y_i^2 for i = j.
-
-    The autocovariance of y_i y_j is the product of theirs. Overdamped, it decays at l_i + l_j, and the variance is
-    that of the mean of such a mode; with inertia the lags are summed.
-    """
-    if readout.inertial:
-        return _summed_pair_variances(rates, readout)[rows, columns]
-    sums = rates[rows, None] + rates[None, columns]
-    mean_of_mode = laws.Reads(np.inf, readout.n_reads, readout.spacing)
-    return sums * mean_of_mode.variance(sums) / np.multiply.outer(rates[rows], rates[columns])
-
-
-def _summed_pair_variances(rates, readout) -> np.ndarray:
-    """(1/n) sum_k (1 - |k|/n) r_i(k) r_j(k) of the autocovariances r, block by block until they have died away."""
-    modes = readout.modes(rates)
-    n, total = readout.n_reads, np.multiply.outer(1.0 / rates, 1.0 / rates)
-    slowest = modes.slow.min() * readout.spacing
-    last = int(min(n - 1, np.ceil(DEAD / slowest)))
-    for start in range(1, last + 1, LAG_BLOCK):
-        lags = np.arange(start, min(start + LAG_BLOCK, last + 1))
-        r = np.array([modes.answers(lag * readout.spacing)[0] for lag in lags]) / rates
-        total += 2.0 * (r * (1.0 - lags / n)[:, None]).T @ r
-    return total / n
 
 
 def solve_time(mean_square: Callable[[float], float], target: float, shortest: float) -> float:

@@ -85,7 +85,7 @@ class SpectralSource(Source):
 
     def thermal_energy(self, products: Products, time: float) -> float | None:
         """``tr(I - e^{-2 A time}) / 2``; with inertia the energy x^T A x / 2 of equilibrium."""
-        if self.dynamics.inertial:
+        if not self.dynamics.overdamped:
             return 0.5 * self.size
         return 0.5 * self.operator.trace(lambda lam: -np.expm1(-2.0 * lam * time))
 
@@ -112,7 +112,7 @@ class SpectralSource(Source):
         rest, size = np.zeros(rates.size), rates.size if read is None else self.size
 
         def reads():
-            for block in paths.read_blocks(rng, rates, rest, rest, protocol, 1.0, READ_ROWS, 2, self.dtype):
+            for block in paths.read_blocks(protocol, rng, rates, rest, rest, 1.0, READ_ROWS, 2, self.dtype):
                 clipped = 0
                 if read is not None:
                     block, clipped = read(rng, operator.from_modes(block.T).T)
@@ -132,7 +132,7 @@ def _correlated_variance(operator: Dense, protocol: Any) -> np.ndarray:
     W_ij (V_ai^2 V_bj^2 + V_ai V_bi V_aj V_bj). The second term would take d^4 operations; W is positive
     semidefinite and smooth, so a pivoted Cholesky factor of few columns turns it into a few matrix products.
     """
-    V, W = operator.eigenvectors, plan.pair_variances(operator.rates, protocol)
+    V, W = operator.eigenvectors, protocol.pair_variances(operator.rates)
     root = np.sqrt(W.diagonal())  # scaled to a unit diagonal, so that fast modes count
     squares = V**2
     variance = squares @ W @ squares.T

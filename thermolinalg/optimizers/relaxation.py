@@ -80,7 +80,8 @@ def joint_law(rates, schedule: Schedule) -> tuple[np.ndarray, np.ndarray, np.nda
     over them is ``w e^{-s (T - t_n)} (1 - e^{-s (t_1 + t_n)}) / s``, w the weight of the first in the mean of all.
     """
     end = laws.Voltage(schedule.duration)
-    reads: laws.ReadOut
+    reads: laws.Protocol
+    weight: float | np.ndarray
     if schedule.n_reads == 1:
         reads, weight = laws.Voltage(schedule.time), 1.0
     else:

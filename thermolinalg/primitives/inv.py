@@ -189,7 +189,7 @@ def _known(machine: Programmed, moments: SecondMoment) -> tuple[float, float]:
 def _require_single_precision(moments: SecondMoment, chosen: str) -> None:
     """Refuse what single precision cannot step, or has nothing to gain from."""
     operator, products = moments.source.operator, moments.products
-    if chosen == "law" or moments.source.dynamics.inertial:
+    if chosen == "law" or not moments.source.dynamics.overdamped:
         raise ValueError(
             "dtype=float32 is for overdamped paths (read_spacing, duration or simulator='path'); leave it out"
         )
