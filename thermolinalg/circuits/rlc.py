@@ -289,11 +289,11 @@ class RLCSampler:
         moments = SecondMoment(source=source, products=Products(n=1), device=self.data_sheet)
         spacing = FORGETTING * self.relaxation_time if read_spacing is None else read_spacing
         times = _validation.positive(spacing, "read_spacing") * np.arange(_validation.count(n_samples, "n_samples"))
-        samples, clipped = moments.read(generator, self.process.sample(times, rng=generator)[0][:, self.cells :])
+        voltages = self.process.sample(times, rng=generator)[0][:, self.cells :]
+        samples, clipped = moments.readout.read(generator, voltages)
         if clipped > SATURATED_SHARE * times.size * self.cells:
-            warn(
-                f"{clipped} of {times.size * self.cells} conversions saturate at adc_range = {moments.full_scale:.3g} V"
-            )
+            count, top = times.size * self.cells, moments.readout.full_scale
+            warn(f"{clipped} of {count} conversions saturate at adc_range = {top:.3g} V")
         return samples
 
     def inv(self, *, n_reads, read_spacing, burn_in="auto", form=None, n_chains=1, rng=None, workers=None) -> Estimate:

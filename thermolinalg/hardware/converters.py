@@ -73,7 +73,7 @@ class Quantizer:
         """Full scale for one conversion of the numbers x, or for one along each `axis`."""
         return np.abs(x).max(axis=axis) if self.full_scale == "max" else float(self.full_scale)
 
-    def convert(self, x: np.ndarray, rng: np.random.Generator, axis: int) -> tuple[np.ndarray, int]:
+    def convert(self, x: np.ndarray, rng: np.random.Generator | None, axis: int) -> tuple[np.ndarray, int]:
         """`round` with a range for each conversion along an axis; an ideal converter gives back x itself."""
         if self.bits is None:
             return x, 0
@@ -111,9 +111,11 @@ class Quantizer:
         clipped = int(np.count_nonzero(np.abs(codes) > top * (1.0 + 1e-12)))
         codes -= offset
         if self.rounding == "stochastic":
-            if rng is None and uniforms is None:
-                raise ValueError("stochastic rounding needs rng")
-            codes += rng.random(codes.shape) if uniforms is None else uniforms
+            if uniforms is None:
+                if rng is None:
+                    raise ValueError("stochastic rounding needs rng")
+                uniforms = rng.random(codes.shape)
+            codes += uniforms
             np.floor(codes, out=codes)
         else:
             np.rint(codes, out=codes)

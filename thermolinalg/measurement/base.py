@@ -169,7 +169,7 @@ class Measurement(ABC):
     @staticmethod
     def _probe(rng: np.random.Generator) -> np.random.Generator:
         """A generator of the error's own, of the same kind."""
-        seed = rng.bit_generator.seed_seq.spawn(1)[0]
+        seed = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]  # the stub knows no SeedSequence
         return type(rng)(type(rng.bit_generator)(seed))
 
     def cost(self) -> Cost:

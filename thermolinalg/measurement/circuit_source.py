@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg
 
+from .._typing import FloatArray
 from ..numerics.blocks import blocks
 from ..processes.fourth_moments import moment_variance
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -24,34 +25,36 @@ class CircuitSource(Source):
         Combination of the n cells that the host forms.
     """
 
-    def __init__(self, process: OrnsteinUhlenbeck, combine: np.ndarray):
+    combine: FloatArray
+
+    def __init__(self, process: OrnsteinUhlenbeck, combine: FloatArray):
         self.process, self.combine = process, combine
         self.size = process.dimension // 2
         self.n_programmed = self.size**2
 
-    def stationary(self) -> np.ndarray:
+    def stationary(self) -> FloatArray:
         """Stationary covariance (n, n) of the voltages."""
         return self.process.stationary()[1][self.size :, self.size :]
 
-    def variances(self) -> np.ndarray:
+    def variances(self) -> FloatArray:
         """Stationary variances (n,) of the voltages."""
         return np.diag(self.stationary())
 
-    def limit(self, products: Products) -> np.ndarray:
+    def limit(self, products: Products) -> FloatArray:
         """Stationary covariance (n, n) of the voltages."""
         return self.stationary()
 
-    def pair(self, products: Products) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pair(self, products: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Covariance of a read, which is both factors of the product."""
         read = self.process.covariance(products.burn_in)[self.size :, self.size :]
         return read, read, read
 
-    def _seen(self, gains: np.ndarray | None) -> np.ndarray:
+    def _seen(self, gains: FloatArray | None) -> FloatArray:
         """What the host combines, of the state (i, v): (m, 2n)."""
         combine = self.combine if gains is None else self.combine * gains
         return np.hstack((np.zeros_like(combine), combine))
 
-    def variance(self, products: Products, gains: np.ndarray | None, added: float, V: np.ndarray | None) -> np.ndarray:
+    def variance(self, products: Products, gains: FloatArray | None, added: float, V: FloatArray | None) -> FloatArray:
         """Variance (m, m) of each entry of the average of reads in equilibrium.
 
         Thermal noise is summed over all lags, in coordinates whose first are those that are combined.
@@ -63,15 +66,15 @@ class CircuitSource(Source):
         thermal = moment_variance(drift, basis @ S @ basis.T, products.n)[:m, :m]
         return thermal + added_at_lag_zero(seen @ S @ seen.T, added * (self.combine @ self.combine.T), products.n)
 
-    def mean_square(self, products: Products, added: float, V: np.ndarray | None) -> float:
+    def mean_square(self, products: Products, added: float, V: FloatArray | None) -> float:
         """The sum of `variance`."""
         return float(self.variance(products, None, added, V).sum())
 
     @cached_property
-    def _plain(self) -> np.ndarray:
+    def _plain(self) -> FloatArray:
         return self._seen(None)
 
-    def transient(self, products: Products, error: float, V: np.ndarray | None) -> plan.Transient:
+    def transient(self, products: Products, error: float, V: FloatArray | None) -> plan.Transient:
         """How the start at rest biases the average."""
         process, S, seen = self.process, self.process.stationary()[1], self._plain
         M = process.transition(products.spacing)[0]
@@ -85,8 +88,8 @@ class CircuitSource(Source):
         return plan.Transient(bias, lambda t0: error, size, 2.0 * rates.min(), 2.0 * rates.max())
 
     def chain(
-        self, rng: np.random.Generator, products: Products, read: Reader | None, V: np.ndarray | None, workers: int
-    ) -> tuple[np.ndarray, int]:
+        self, rng: np.random.Generator, products: Products, read: Reader | None, V: FloatArray | None, workers: int
+    ) -> tuple[FloatArray, int]:
         """Average of y y^T over one path, y what the host combines; or, without `read`, of the voltages."""
         M, Q = self.process.transition(products.spacing)
         first, noise_std = psd_factor(self.process.covariance(products.burn_in)), psd_factor(Q)

@@ -29,6 +29,7 @@ class ModalProblem:
     """A problem whose spectrum is at hand: everything exact."""
 
     stderr_kind = "law"
+    variance_error = 0.0  # relative standard error of `variance`
 
     def __init__(self, operator: Modal, b: np.ndarray, x0: np.ndarray, device: Device):
         self.operator, self.b, self.x0, self.device = operator, b, x0, device
@@ -94,7 +95,7 @@ class ModalProblem:
         out = self.operator.from_modes(modes.reshape(rates.size, n_chains * k))
         return out.reshape(-1, n_chains, k).transpose(1, 0, 2)
 
-    def variance(self, readout, rng: np.random.Generator) -> np.ndarray:
+    def variance(self, readout, rng: np.random.Generator | None) -> np.ndarray:
         """Thermal variance (d,) of each entry of a read-out."""
         return self.operator.diagonal(readout.variance) / self.device.beta
 
@@ -168,8 +169,9 @@ class BoundedProblem:
             out += self.operator.function(lambda lam: np.sqrt(readout.variance(lam)), noise)
         return out.reshape(-1, n_chains, mean.shape[1]).transpose(1, 0, 2)
 
-    def variance(self, readout, rng: np.random.Generator) -> np.ndarray:
+    def variance(self, readout, rng: np.random.Generator | None) -> np.ndarray:
         """One thermal variance for all entries (d,): the mean over them, from a stochastic trace."""
+        assert rng is not None  # of a kind that is "rms"
         d = self.operator.shape[0]
         trace, error = self.operator.trace_with_error(readout.variance, PROBES, rng)
         self.variance_error = error / trace

@@ -134,6 +134,7 @@ class Mean(Measurement):
         from . import paths  # brings Numba, which a law does without
 
         problem = self.problem
+        assert isinstance(problem, ModalProblem)  # `no_path` has refused the other
         if self.rounds_reads:
             return self._of(*paths.converted_averages(
                 problem.operator, problem.origin, problem.drive, self.protocol, self.device, self.full_scale,
@@ -280,6 +281,7 @@ def mean_of(
     loaded : bool
         Whether the matrix was on the device before.
     """
+    assert machine.b is not None
     problem = linear_problem(machine.operator, machine.b, x0, machine.device)
     protocol = request.protocol(dynamics)
     mean = Mean(device=machine.device, n_chains=n_chains, loaded=loaded, problem=problem, protocol=protocol)

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._typing import FloatArray
 from ..numerics.blocks import blocks
 from ..numerics.products import congruent, sum_of_products
 from ..processes.fourth_moments import moment_variance
@@ -43,29 +44,29 @@ class ProcessSource(Source):
         return self._modes[shared_only]
 
     @cached_property
-    def step(self) -> tuple[np.ndarray, np.ndarray]:
+    def step(self) -> tuple[FloatArray, FloatArray]:
         """Transition over one spacing."""
         return self.process.transition(1.0)
 
-    def variances(self) -> np.ndarray:
+    def variances(self) -> FloatArray:
         """Stationary variances (d,)."""
         return np.diag(self.stationary())
 
-    def stationary(self) -> np.ndarray:
+    def stationary(self) -> FloatArray:
         """Stationary covariance (d, d)."""
         return self.process.stationary()[1]
 
-    def first(self, products: Products) -> np.ndarray:
+    def first(self, products: Products) -> FloatArray:
         """Covariance (d, d) of the first read."""
         if np.isinf(products.burn_in):
             return self.stationary()
         return self.process.covariance(products.burn_in / products.spacing)
 
-    def limit(self, products: Products) -> np.ndarray:
+    def limit(self, products: Products) -> FloatArray:
         """M^lag S."""
         return self.step[0] @ self.stationary() if products.lag else self.stationary()
 
-    def pair(self, products: Products) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pair(self, products: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Covariances of the earlier read, the later one, and of both."""
         first = self.first(products)
         if products.lag == 0:
@@ -73,14 +74,14 @@ class ProcessSource(Source):
         M, Q = self.step
         return first, M @ first @ M.T + Q, M @ first
 
-    def variance(self, products: Products, gains: np.ndarray | None, added: float, V: np.ndarray | None) -> np.ndarray:
+    def variance(self, products: Products, gains: FloatArray | None, added: float, V: FloatArray | None) -> FloatArray:
         """Variance of each entry of the average of reads in equilibrium: of G x in place of x where there are gains."""
         drift, S = self.process.drift, self.stationary()
         if gains is not None:
             drift, S = gains[:, None] * drift / gains, np.outer(gains, gains) * S
         return moment_variance(drift, S, products.n, products.lag, V, added)
 
-    def mean_square(self, products: Products, added: float, V: np.ndarray | None) -> float:
+    def mean_square(self, products: Products, added: float, V: FloatArray | None) -> float:
         """Mean square error (Frobenius) of the average of reads in equilibrium."""
         n, lag = products.n, products.lag
         if products.independent:
@@ -93,7 +94,7 @@ class ProcessSource(Source):
             return modes.total_variance(n, lag, added)
         return float(moment_variance(self.process.drift, self.stationary(), n, lag, V, added).sum())
 
-    def transient(self, products: Products, error: float, V: np.ndarray | None) -> Transient:
+    def transient(self, products: Products, error: float, V: FloatArray | None) -> Transient:
         """How the start at x = 0 biases the average."""
         rates, spacing = 2.0 * self.process.eigenvalues.real, products.spacing
         ends = {"slowest": rates.min() / spacing, "fastest": rates.max() / spacing}
@@ -107,7 +108,7 @@ class ProcessSource(Source):
         M, S, n, spacing = self.step[0], self.stationary(), products.n, products.spacing
         missing = S if products.independent else geometric_sum(M, S, n) / n
 
-        def size(gap: np.ndarray) -> float:
+        def size(gap: FloatArray) -> float:
             gap = gap if V is None else gap @ V
             return float(np.linalg.norm(M @ gap if products.lag else gap))
 
@@ -133,16 +134,17 @@ class ProcessSource(Source):
     # Paths -------------------------------------------------------------------------------------------------------
 
     def chain(
-        self, rng: np.random.Generator, products: Products, read: Reader | None, V: np.ndarray | None, workers: int
-    ) -> tuple[np.ndarray, int]:
+        self, rng: np.random.Generator, products: Products, read: Reader | None, V: FloatArray | None, workers: int
+    ) -> tuple[FloatArray, int]:
         """Average over one path."""
         modes = self.modes(products)
-        in_modes = read is None and not products.independent and modes is not None and modes.exact
+        if read is not None or products.independent or modes is None or not modes.exact:
+            modes = None  # what is stepped are states
         see = _as_they_are if read is None else read
         if products.independent:
             pairs = self._pairs(rng, products, see)
         else:
-            states = self._mode_states(rng, products, modes) if in_modes else self._states(rng, products)
+            states = self._states(rng, products) if modes is None else self._mode_states(rng, products, modes)
             pairs = _successive(rng, states, products.lag, see)
         width = self.size
         if V is not None:
@@ -150,7 +152,7 @@ class ProcessSource(Source):
         symmetric = products.lag == 0 and V is None
         total, clipped = sum_of_products(pairs, (self.size, width), symmetric, workers)
         total /= products.n
-        if in_modes:
+        if modes is not None:
             total = congruent(modes.vectors.__matmul__, total, self.size, workers)
             if symmetric:
                 total = (total + total.T) / 2.0
@@ -170,14 +172,14 @@ class ProcessSource(Source):
                 clipped += more
             yield later, earlier, clipped
 
-    def _mode_states(self, rng: np.random.Generator, products: Products, modes: CommonModes) -> Iterator[np.ndarray]:
+    def _mode_states(self, rng: np.random.Generator, products: Products, modes: CommonModes) -> Iterator[FloatArray]:
         """Blocks of successive states, in modes."""
         return modes.paths(rng, products.reads, READ_ROWS, products.burn_in / products.spacing)
 
-    def _states(self, rng: np.random.Generator, products: Products) -> Iterator[np.ndarray]:
+    def _states(self, rng: np.random.Generator, products: Products) -> Iterator[FloatArray]:
         """Blocks of successive states."""
         first, noise_std = psd_factor(self.first(products)), psd_factor(self.step[1])
-        state: np.ndarray | None = None
+        state: FloatArray | None = None
         powers: dict = {}
         for noise in blocks(products.reads, self.size, READ_ROWS, buffers=2):
             rng.standard_normal(out=noise)
@@ -190,11 +192,11 @@ class ProcessSource(Source):
             yield noise
 
 
-def _as_they_are(rng: np.random.Generator, states: np.ndarray) -> tuple[np.ndarray, int]:
+def _as_they_are(rng: np.random.Generator, states: FloatArray) -> tuple[FloatArray, int]:
     return states, 0
 
 
-def _successive(rng: np.random.Generator, states: Iterator[np.ndarray], lag: int, see: Reader) -> Iterator:
+def _successive(rng: np.random.Generator, states: Iterator[FloatArray], lag: int, see: Reader) -> Iterator:
     """Blocks of later and earlier reads of one trajectory, of blocks of its states."""
     last = None
     for block in states:

@@ -19,7 +19,7 @@ from ..hardware.device import Device
 from ..hardware.programming import fewest_bits, on_device, program_array
 from ..operators import Dense, Krylov
 from ..operators.krylov import norm
-from ..results import Estimate, Round
+from ..results import Cost, Estimate, Round
 from .base import SIMULATORS
 from .dynamics import dynamics_of
 from .mean import Mean, mean_of
@@ -71,7 +71,8 @@ class Host:
             raise NotPositiveDefinite(f"{error}{_remedy(target, device)}", error.eigenvalue) from None
         self.target, self.operator = self._machine.target, self._machine.operator
         self._start = getattr(self.operator, "products", 0)
-        self.clipped, self.cost = dict(self._machine.clipped), None
+        self.clipped = dict(self._machine.clipped)
+        self.cost: Cost | None = None
         self._dynamics = dynamics_of(dynamics, self.operator)
         if request.duration is None and request.n_reads is None:
             request = Request(fastest_duration(*self.operator.bounds, device.beta), None, None, None)

@@ -17,20 +17,13 @@ import scipy.linalg
 
 from .. import _validation
 from .._typing import FloatArray
-from ..hardware.readout import (
-    added_variance,
-    convert_moment,
-    convert_reads,
-    gains_of,
-    reads_are_exact,
-    rounding_bias_of_products,
-    stream_range,
-)
+from ..hardware.readout import convert_moment
 from ..numerics.threads import run_chains, threads
 from ..numerics.wishart import wishart_factor
 from ..processes.transitions import psd_factor
 from . import plan
 from .base import CHAINS_FOR_SCATTER, Measurement, Outcome, Run
+from .moment_readout import MomentReadOut
 from .source import Products, Source, product_variance
 
 MOST_READS = 10**9  # that can be simulated one by one
@@ -55,14 +48,14 @@ class SecondMoment(Measurement):
     source: Source
     products: Products
     converted: bool = True
-    V: np.ndarray | None = None
+    V: FloatArray | None = None
     late_burn_in: Callable[[], float] | None = None
 
     # Settling ----------------------------------------------------------------------------------------------------
 
     def transient(self) -> plan.Transient:
         """How the start at x = 0 biases the average."""
-        square = self.source.mean_square(self.products, self.added, self.V)
+        square = self.source.mean_square(self.products, self.readout.added, self.V)
         if not self.converted:
             entries = self.source.size if self.V is None else self.V.shape[1]
             square += (self.device.beta * self.device.read_noise) ** 2 * self.source.size * entries
@@ -85,68 +78,14 @@ class SecondMoment(Measurement):
     def _at(self, burn_in: float) -> "SecondMoment":
         return replace(self, products=replace(self.products, burn_in=float(burn_in)))
 
-    # The read-out chain ------------------------------------------------------------------------------------------
-
     @cached_property
-    def gains(self) -> np.ndarray | None:
-        """Gains (size,) of the cells."""
-        return gains_of(self.device, self.source.size)
+    def readout(self) -> MomentReadOut:
+        """What stands between the voltages and the products."""
+        return MomentReadOut(self.source, self.device, self.converted, self.V)
 
-    @cached_property
-    def full_scale(self) -> float:
-        """Full scale [volt] of a converter of the stream of reads."""
-        if self.device.adc_bits is None:
-            return 0.0
-        return stream_range(self.device, 0.0, np.sqrt(self._cell_variances + self.device.read_noise**2))
-
-    @property
-    def _cell_variances(self) -> np.ndarray:
-        """Variances (size,) [volt^2] of the cells with their gains."""
-        variances = self.source.variances() / self.device.beta
-        return variances if self.gains is None else self.gains**2 * variances
-
-    @cached_property
-    def added(self) -> float:
-        """What read noise and rounding add to the variance of a read, in the units of beta = 1."""
-        return self.device.beta * added_variance(self.device, self.full_scale) if self.converted else 0.0
-
-    @cached_property
-    def rounding_bias(self) -> np.ndarray | float:
-        """What rounding of the reads leaves in each entry, the same for all chains and however many reads."""
-        if self.device.adc_bits is None or not self.converted:
-            return 0.0
-        beta, products = self.device.beta, self._with_gains(self.source.limit(self.products)) / self.device.beta
-        lag = self.products.lag
-        bias = beta * rounding_bias_of_products(self.device, self.full_scale, self._cell_variances, products, lag)
-        if self.source.combine is not None:
-            bias = self.source.combine @ bias @ self.source.combine.T
-        return bias if self.V is None else bias @ self.V
-
-    def _with_gains(self, moment: np.ndarray) -> np.ndarray:
-        """A second moment (size, size) of the cells as their gains show it."""
-        return moment if self.gains is None else np.outer(self.gains, self.gains) * moment
-
-    def _seen(self, moment: np.ndarray) -> np.ndarray:
-        """A second moment of exact reads as gains, the host's combination and V show it."""
-        moment = self._with_gains(moment)
-        if self.source.combine is not None:
-            moment = self.source.combine @ moment @ self.source.combine.T
-        return moment if self.V is None else moment @ self.V
-
-    def answer(self) -> np.ndarray:
+    def answer(self) -> FloatArray:
         """The limit of the average as it is read, rounding apart."""
-        return self._seen(self.source.limit(self.products))
-
-    def _calibrated(self, moment: np.ndarray) -> np.ndarray:
-        """Less the variance that reading adds, which the host knows."""
-        if self.products.lag or not self.added:
-            return moment
-        if self.source.combine is not None:
-            return moment - self.added * (self.source.combine @ self.source.combine.T)
-        if self.V is not None:
-            return moment - self.added * self.V
-        moment[np.diag_indices_from(moment)] -= self.added
-        return moment
+        return self.readout.seen(self.source.limit(self.products))
 
     # The law -----------------------------------------------------------------------------------------------------
 
@@ -160,51 +99,52 @@ class SecondMoment(Measurement):
 
     def sample(self, rng: np.random.Generator) -> Outcome:
         """The average over independent starts, all chains together, from its law: a block of a Wishart matrix."""
-        n, added = self.products.n * self.n_chains, self.added
-        own = self.source.sample(rng, n, self.products, added) if self.gains is None or added == 0.0 else None
+        n, added = self.products.n * self.n_chains, self.readout.added
+        own = self.source.sample(rng, n, self.products, added) if self.readout.gains is None or added == 0.0 else None
         if own is None:
-            x, y, yx = (self._with_gains(c) for c in self.source.pair(self.products))
+            x, y, yx = (self.readout.with_gains(c) for c in self.source.pair(self.products))
             moment = sampled_product(rng, n, self.products.lag, x, y, yx, added)
         else:
-            moment = self._with_gains(own)
+            moment = self.readout.with_gains(own)
         moment = moment if self.V is None else moment @ self.V
-        return Outcome(self._calibrated(moment), None, 0)
+        return Outcome(self.readout.calibrated(moment, self.products.lag), None, 0)
 
-    def noise_variance(self, probe: np.random.Generator | None = None) -> np.ndarray:
+    def noise_variance(self, probe: np.random.Generator | None = None) -> FloatArray:
         """Variance of each entry of one chain, from the law of reads in equilibrium."""
         if self.products.independent:
-            x, y, yx = (self._with_gains(c) for c in self.source.pair(self.products))
-            own = self.added * np.eye(len(x))
+            x, y, yx = (self.readout.with_gains(c) for c in self.source.pair(self.products))
+            own = self.readout.added * np.eye(len(x))
             y = y + own if self.products.lag else x + own
             yx = yx if self.products.lag else x + own
             return product_variance(x + own, y, yx, self.V) / self.products.n
-        variance = self.source.variance(self.products, self.gains, self.added, self.V)
+        variance = self.source.variance(self.products, self.readout.gains, self.readout.added, self.V)
         return variance if self.converted else variance + (self.device.beta * self.device.read_noise) ** 2
 
     def rounding_variances(
-        self, noise: Callable[[], np.ndarray], outcome: Outcome
-    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        self, noise: Callable[[], FloatArray], outcome: Outcome
+    ) -> tuple[FloatArray | float, FloatArray | float]:
         """Mean square rounding error that all chains share; what each has of its own is in `noise_variance`."""
         if self.converted:
-            return np.square(self.rounding_bias), 0.0
+            return np.square(self.readout.rounding_bias(self.products)), 0.0
         adc, beta, top = self.device.adc, self.device.beta, outcome.full_scale
         sd = np.sqrt(noise()) / beta
-        common = beta**2 * adc.averaged_error_variance(top, sd.ravel()).reshape(sd.shape)
+        common = beta**2 * adc.averaged_error_variance(float(np.max(top)), sd.ravel()).reshape(sd.shape)
         return common, beta**2 * adc.error_variance(top) - common
 
     # Paths -------------------------------------------------------------------------------------------------------
 
     def simulate(self, rng: np.random.Generator, workers: int | None) -> Outcome:
         """The average along paths."""
-        exact = not self.converted or reads_are_exact(self.device)
-        read = None if exact else self.read
-        V = self.V if self.V is None or not exact or self.gains is None else self.gains[:, None] * self.V
+        exact, V = self.readout.exact, self.V
+        read = None if exact else self.readout.read
+        if exact and V is not None:
+            V = self.readout.with_row_gains(V)
         own = threads(workers, among=self.n_chains)
 
-        def chain(generator: np.random.Generator, _: int) -> tuple[np.ndarray, int, float]:
+        def chain(generator: np.random.Generator, _: int) -> tuple[FloatArray, int, float]:
             moment, clipped = self.source.chain(generator, self.products, read, V, own)
             if exact:
-                moment = self._seen(moment) if V is None else self._with_row_gains(moment)
+                moment = self.readout.seen(moment) if V is None else self.readout.with_row_gains(moment)
             if self.converted:
                 return moment, clipped, 0.0
             moment, clipped, top = convert_moment(generator, self.device, moment / self.device.beta)
@@ -212,23 +152,9 @@ class SecondMoment(Measurement):
 
         results = run_chains(chain, rng, range(self.n_chains), workers)
         moments = [moment for moment, _, _ in results]
-        value = self._calibrated(sum(moments) / self.n_chains)
+        value = self.readout.calibrated(sum(moments) / self.n_chains, self.products.lag)
         chains = np.array(moments) if self.n_chains >= CHAINS_FOR_SCATTER else None
         return Outcome(value, chains, sum(n for _, n, _ in results), max(top for _, _, top in results))
-
-    def _with_row_gains(self, moment: np.ndarray) -> np.ndarray:
-        return moment if self.gains is None else self.gains[:, None] * moment
-
-    def read(self, rng: np.random.Generator, states: np.ndarray) -> tuple[np.ndarray, int]:
-        """States (rows, size) as the host sees them."""
-        clipped = 0
-        if reads_are_exact(self.device):
-            reads = states if self.gains is None else states * self.gains
-        else:
-            volts = np.sqrt(self.device.beta)
-            reads, clipped = convert_reads(rng, self.device, (states / volts).T, self.full_scale)
-            reads = reads.T * volts
-        return (reads if self.source.combine is None else reads @ self.source.combine.T), clipped
 
     # Times and cost ----------------------------------------------------------------------------------------------
 
@@ -290,11 +216,11 @@ def planned(moments: SecondMoment, rtol: float, exact_norm: float, floor: float,
 
     `floor` is the norm of what programming and gains leave of the answer.
     """
-    left = float(np.hypot(floor, np.linalg.norm(moments.rounding_bias)))
+    left = float(np.hypot(floor, np.linalg.norm(moments.readout.rounding_bias(moments.products))))
     budget = plan.noise_budget(rtol, exact_norm, left, moments.device.beta, what) * moments.n_chains
 
     def averaged(n: float) -> float:
-        return moments.source.mean_square(replace(moments.products, n=n), moments.added, moments.V)
+        return moments.source.mean_square(moments.products.of(n), moments.readout.added, moments.V)
 
     n = np.ceil(averaged(1) / budget) if moments.products.independent else plan.solve_count(averaged, budget)
     if moments.choose("auto") == "path":

@@ -1,15 +1,16 @@
 """Second moments of the standard network: A^-1 by the modes of A, or without them by its factorisation."""
 
-from typing import Any
-
 import numpy as np
 import scipy.linalg
 
+from .._typing import DTypeLike, FloatArray
+from ..laws.readout import Protocol, ReadsProtocol
 from ..numerics.products import congruent, sum_of_products
 from ..numerics.wishart import mean_of_products, wishart_factor
 from ..operators import Dense, Modal
 from ..operators.base import scale_rows
 from . import paths, plan
+from .dynamics import Dynamics
 from .source import READ_ROWS, Products, Reader, Source, added_at_lag_zero
 
 PAIR_TOLERANCE = 1e-8  # what a factorisation of the pair variances, scaled to a unit diagonal, may leave of it
@@ -27,38 +28,38 @@ class SpectralSource(Source):
         In which paths are stepped and their products multiplied.
     """
 
-    def __init__(self, operator: Modal, dynamics: Any, dtype: Any = np.float64):
+    def __init__(self, operator: Modal, dynamics: Dynamics, dtype: DTypeLike = np.float64):
         self.operator, self.dynamics, self.dtype = operator, dynamics, dtype
         self.size, self.n_programmed = operator.shape[0], operator.n_programmed
 
-    def protocol(self, products: Products):
+    def protocol(self, products: Products) -> ReadsProtocol:
         """The reads of one run."""
         spacing = None if products.independent else products.spacing
         return self.dynamics.reads(products.burn_in, products.n, spacing)
 
-    def variances(self) -> np.ndarray:
+    def variances(self) -> FloatArray:
         """Diagonal (d,) of A^-1."""
         return self.operator.diagonal(np.reciprocal)
 
-    def stationary(self) -> np.ndarray:
+    def stationary(self) -> FloatArray:
         """A^-1 (d, d)."""
         return self.operator.function(np.reciprocal, np.eye(self.size))
 
-    def limit(self, products: Products) -> np.ndarray:
+    def limit(self, products: Products) -> FloatArray:
         """A^-1."""
         return self.stationary()
 
-    def pair(self, products: Products) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pair(self, products: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Covariance of a read, which is both factors of the product."""
         read = self.operator.function(lambda lam: self._read_variance(products, lam), np.eye(self.size))
         read = (read + read.T) / 2.0
         return read, read, read
 
-    def _read_variance(self, products: Products, lam: np.ndarray) -> np.ndarray:
+    def _read_variance(self, products: Products, lam: FloatArray) -> FloatArray:
         """Variance of one read of a mode."""
         return 1.0 / lam if np.isinf(products.burn_in) else products.n * self.protocol(products).variance(lam)
 
-    def variance(self, products: Products, gains: np.ndarray | None, added: float, V: np.ndarray | None) -> np.ndarray:
+    def variance(self, products: Products, gains: FloatArray | None, added: float, V: FloatArray | None) -> FloatArray:
         """Variance of each entry of the average over one trajectory in equilibrium."""
         operator = self.operator if isinstance(self.operator, Dense) else Dense(self.operator.dense())
         variance = _correlated_variance(operator, self.protocol(products))
@@ -70,16 +71,16 @@ class SpectralSource(Source):
             variance += added_at_lag_zero(S if both is None else both * S, added * np.eye(self.size), products.n)
         return variance
 
-    def mean_square(self, products: Products, added: float, V: np.ndarray | None) -> float:
+    def mean_square(self, products: Products, added: float, V: FloatArray | None) -> float:
         """E ||S - A^-1||_F^2 of the average of reads in equilibrium."""
         if products.independent:
-            trace, square = (self.operator.trace(lambda lam, p=p: lam**p) for p in (-1.0, -2.0))
+            trace, square = self.operator.trace(np.reciprocal), self.operator.trace(lambda lam: lam**-2.0)
             total = (trace**2 + square) / products.n
         else:
             total = plan.inverse_mean_square(self.operator.eigenvalues, self.protocol(products))
         return total + plan.added_mean_square(self.operator, added) / products.n if added else total
 
-    def transient(self, products: Products, error: float, V: np.ndarray | None) -> plan.Transient:
+    def transient(self, products: Products, error: float, V: FloatArray | None) -> plan.Transient:
         """How the start at x = 0 biases the average."""
         return plan.inverse_transient(self.operator, self.protocol(products), error)
 
@@ -89,7 +90,7 @@ class SpectralSource(Source):
             return 0.5 * self.size
         return 0.5 * self.operator.trace(lambda lam: -np.expm1(-2.0 * lam * time))
 
-    def sample(self, rng: np.random.Generator, n: int, products: Products, added: float) -> np.ndarray | None:
+    def sample(self, rng: np.random.Generator, n: int, products: Products, added: float) -> FloatArray | None:
         """A Wishart matrix: the mean product of n independent reads."""
         if (
             np.isinf(products.burn_in)
@@ -104,8 +105,8 @@ class SpectralSource(Source):
         return factor @ factor.T / n
 
     def chain(
-        self, rng: np.random.Generator, products: Products, read: Reader | None, V: np.ndarray | None, workers: int
-    ) -> tuple[np.ndarray, int]:
+        self, rng: np.random.Generator, products: Products, read: Reader | None, V: FloatArray | None, workers: int
+    ) -> tuple[FloatArray, int]:
         """Average over one path; reads that are not converted are gathered in modes and rotated once at the end."""
         operator, protocol = self.operator, self.protocol(products)
         rates = operator.rates
@@ -125,7 +126,7 @@ class SpectralSource(Source):
         return moment / products.n, clipped
 
 
-def _correlated_variance(operator: Dense, protocol: Any) -> np.ndarray:
+def _correlated_variance(operator: Dense, protocol: Protocol) -> FloatArray:
     """Variance (d, d) of each entry of the mean of x x^T over equally spaced reads in equilibrium (beta = 1).
 
     With W the pair variances and V the eigenvectors it is, for entry (a, b), the sum over modes i, j of

@@ -13,7 +13,7 @@ from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for, on_device
 from ..hardware.readout import require_noise
 from ..measurement.base import SIMULATORS
-from ..measurement.dynamics import Inertia, Overdamped, Underdamped, dynamics_of
+from ..measurement.dynamics import Inertia, dynamics_of
 from ..measurement.paths import precision_of, require_single
 from ..measurement.request import DENSE_READS, Request
 from ..measurement.second_moments import SecondMoment, planned, require_few
@@ -128,50 +128,44 @@ def inv(
     generator, workers = _validation.generator(rng), _validation.workers(workers)
 
     machine, loaded = on_device(_with_entries(A), device, None, generator)
-    moments = _moments(machine, request, dynamics_of(dynamics, machine.operator), n_chains, loaded, dtype)
-    if rtol is not None:
+    source = SpectralSource(_modal(machine.operator), dynamics_of(dynamics, machine.operator), dtype)
+    moments = _moments(source, request, device, n_chains, loaded)
+    if request.rtol is not None:
         moments = planned(moments, request.rtol, *_known(machine, moments), "A^-1")
     if dtype == np.float32:
-        _require_single_precision(moments, moments.choose(simulator))
+        _require_single_precision(source, moments.products, device, moments.choose(simulator))
     return moments.settled(burn_in, "A^-1").estimate(simulator, generator, workers, clipped=machine.clipped)
 
 
 def _with_entries(A: Matrix | Programmed) -> Modal | Programmed:
     """A as something that has a spectrum: what is known by products alone is made dense."""
     if isinstance(A, Programmed):
-        return A if isinstance(A.operator, Modal) else replace(A, operator=_dense(A.operator), target=_dense(A.target))
-    operator = as_operator(A)
-    return operator if isinstance(operator, Modal) else _dense(operator)
+        return replace(A, operator=_modal(A.operator), target=_modal(A.target))
+    return _modal(as_operator(A))
 
 
-def _dense(operator: Krylov) -> Dense:
+def _modal(operator: Modal | Krylov) -> Modal:
+    if isinstance(operator, Modal):
+        return operator
     array = operator.dense()
     return Dense((array + array.T) / 2.0)
 
 
-def _moments(
-    machine: Programmed,
-    request: Request,
-    dynamics: Overdamped | Underdamped,
-    n_chains: int,
-    loaded: bool,
-    dtype: DTypeLike,
-) -> SecondMoment:
+def _moments(source: SpectralSource, request: Request, device: Device, n_chains: int, loaded: bool) -> SecondMoment:
     """The reads that were asked for, from equilibrium; one of them where the number is still to be planned."""
     n, spacing = request.n_reads or 1, request.read_spacing or 1.0
     if request.duration is not None:
-        n, spacing = _reads_of_integrator(request.duration, machine.operator, dynamics)
+        n, spacing = _reads_of_integrator(request.duration, source)
     independent = request.duration is None and request.read_spacing is None
-    source = SpectralSource(machine.operator, dynamics, dtype)
     return SecondMoment(
-        source=source, products=Products(n=n, spacing=spacing, independent=independent), device=machine.device,
+        source=source, products=Products(n=n, spacing=spacing, independent=independent), device=device,
         converted=request.duration is None, n_chains=n_chains, loaded=loaded,
     )  # fmt: skip
 
 
-def _reads_of_integrator(duration: float, operator: Modal, dynamics: Overdamped | Underdamped) -> tuple[int, float]:
+def _reads_of_integrator(duration: float, source: SpectralSource) -> tuple[int, float]:
     """Number and spacing of the reads that stand for an integrator."""
-    _, fastest = dynamics.integrator(np.inf, duration).decay_rates(operator.eigenvalues)
+    _, fastest = source.dynamics.integrator(np.inf, duration).decay_rates(source.operator.eigenvalues)
     n = np.ceil(duration * fastest / DENSE_READS)
     require_few(n, f"duration = {duration:.3g} RC")
     return int(n), duration / n
@@ -180,17 +174,16 @@ def _reads_of_integrator(duration: float, operator: Modal, dynamics: Overdamped 
 def _known(machine: Programmed, moments: SecondMoment) -> tuple[float, float]:
     """Norm of the answer, and of what programming and gains leave of it."""
     scale = float(np.sqrt(machine.target.trace(lambda lam: lam**-2.0)))
-    if machine.operator is machine.target and moments.gains is None:
+    if machine.operator is machine.target and moments.readout.gains is None:
         return scale, 0.0
     exact = machine.target.function(np.reciprocal, np.eye(machine.target.shape[0]))
     return scale, float(np.linalg.norm(moments.answer() - exact))
 
 
-def _require_single_precision(moments: SecondMoment, chosen: str) -> None:
+def _require_single_precision(source: SpectralSource, products: Products, device: Device, chosen: str) -> None:
     """Refuse what single precision cannot step, or has nothing to gain from."""
-    operator, products = moments.source.operator, moments.products
-    if chosen == "law" or not moments.source.dynamics.overdamped:
+    if chosen == "law" or not source.dynamics.overdamped:
         raise ValueError(
             "dtype=float32 is for overdamped paths (read_spacing, duration or simulator='path'); leave it out"
         )
-    require_single(operator.extremes, moments.device.beta, None if products.independent else products.spacing)
+    require_single(source.operator.extremes, device.beta, None if products.independent else products.spacing)
