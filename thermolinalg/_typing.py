@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayLike",
+    "BoolArray",
     "DTypeLike",
     "FloatArray",
     "IntArray",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.intp]
 Numbers: TypeAlias = float | FloatArray  # what a formula takes entry by entry
 RNGLike: TypeAlias = int | Sequence[int] | SeedSequence | BitGenerator | Generator | None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, BoolArray, FloatArray, Numbers
 
 ROUNDINGS = ("nearest", "stochastic")
 MOST_BITS = 52  # float64 has no more
@@ -49,7 +50,7 @@ class Quantizer:
     full_scale: float | str = "max"
     rounding: str = "nearest"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.bits is not None:
             _validation.count(self.bits, "bits")
             if self.bits > MOST_BITS:
@@ -65,11 +66,11 @@ class Quantizer:
             return None
         return 2 if self.bits == 1 else 2**self.bits - 1
 
-    def step(self, full_scale):
+    def step(self, full_scale: Numbers) -> Numbers:
         """Distance of neighbouring levels (LSB) at a given full scale (any shape); 0 for an ideal converter."""
         return 0.0 if self.levels is None else 2.0 * full_scale / (self.levels - 1)
 
-    def range_of(self, x: np.ndarray, axis: int | tuple[int, ...] | None = None):
+    def range_of(self, x: FloatArray, axis: int | tuple[int, ...] | None = None) -> Numbers:
         """Full scale for one conversion of the numbers x, or for one along each `axis`."""
         return np.abs(x).max(axis=axis) if self.full_scale == "max" else float(self.full_scale)
 
@@ -79,7 +80,13 @@ class Quantizer:
             return x, 0
         return self.round(x, rng, np.expand_dims(self.range_of(x, axis), axis) if self.full_scale == "max" else None)
 
-    def round(self, x, rng: np.random.Generator | None = None, full_scale=None, uniforms=None):
+    def round(
+        self,
+        x: ArrayLike,
+        rng: np.random.Generator | None = None,
+        full_scale: Numbers | None = None,
+        uniforms: FloatArray | None = None,
+    ) -> tuple[FloatArray, int]:
         """Convert x (any shape).
 
         Parameters
@@ -91,7 +98,7 @@ class Quantizer:
         full_scale : float or array_like, optional
             Overrides the range rule: for a stream of conversions whose range is set beforehand; an array that
             broadcasts against x gives each of its conversions a range of its own.
-        uniforms : array_like, optional
+        uniforms : ndarray, optional
             Numbers in [0, 1), shaped like x, that stochastic rounding takes in place of `rng`.
 
         Returns
@@ -105,7 +112,7 @@ class Quantizer:
             return x.copy(), 0
         step, top = self.step(full_scale), (self.levels - 1) / 2.0
         if not np.all(step > 0.0):  # a range of zero has nothing but zeros in it
-            return self._round_where(step > 0.0, x, rng, full_scale, uniforms)
+            return self._round_where(np.asarray(step > 0.0), x, rng, full_scale, uniforms)
         offset = top % 1.0  # 0.5 for the comparator, whose levels straddle zero
         codes = x / step
         clipped = int(np.count_nonzero(np.abs(codes) > top * (1.0 + 1e-12)))
@@ -124,7 +131,14 @@ class Quantizer:
         codes *= step
         return codes, clipped
 
-    def _round_where(self, has_range, x, rng, full_scale, uniforms):
+    def _round_where(
+        self,
+        has_range: BoolArray,
+        x: FloatArray,
+        rng: np.random.Generator | None,
+        full_scale: Numbers,
+        uniforms: FloatArray | None,
+    ) -> tuple[FloatArray, int]:
         has_range, full_scale = (np.broadcast_to(v, x.shape) for v in (has_range, full_scale))
         out, clipped = x.copy(), 0
         if has_range.any():
@@ -132,7 +146,7 @@ class Quantizer:
             out[has_range], clipped = self.round(x[has_range], rng, full_scale[has_range], up)
         return out, clipped
 
-    def error_variance(self, full_scale):
+    def error_variance(self, full_scale: Numbers) -> Numbers:
         """Mean square rounding error of one conversion of a smoothly spread number: h^2/12, stochastic h^2/6."""
         return self.step(full_scale) ** 2 / (12.0 if self.rounding == "nearest" else 6.0)
 
@@ -153,7 +167,7 @@ class Quantizer:
             square = below**2 * (1.0 - share) + (below + step) ** 2 * share
         return (mean * x) @ weights / sd**2, square @ weights
 
-    def averaged_error_variance(self, full_scale: float, sd):
+    def averaged_error_variance(self, full_scale: float, sd: Numbers) -> FloatArray:
         """Mean square of the rounding error that is left after averaging endless reads with noise `sd` (any shape).
 
         Noise dithers: the mean of the sawtooth over it keeps its harmonics damped by exp(-2 (pi k sd / h)^2). At

@@ -1,6 +1,7 @@
 """The machine: its noise, its converters and their order, and what a run on it costs in time and energy."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class Device:
     voltage_unit: float | None = None
     conversion_energy: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _validation.positive(self.beta, "beta", infinite=True)
         for name in ("R", "C"):
             _validation.positive(getattr(self, name), name)
@@ -118,12 +119,12 @@ class Device:
             self._converter(name)
 
     @classmethod
-    def ideal(cls, beta=1.0) -> "Device":
+    def ideal(cls, beta: float = 1.0) -> "Device":
         """Ideal converters, no mismatch, no load time: nothing but the thermal noise of inverse temperature beta."""
         return cls(beta=beta)
 
     @classmethod
-    def tngd(cls, **changes) -> "Device":
+    def tngd(cls, **changes: Any) -> "Device":
         """The device of arXiv:2405.13817, App. C: 1 kOhm, 1 nF, 16-bit converters, a 50 Gb/s link."""
         data_sheet = {"R": 1e3, "C": 1e-9, "matrix_bits": 16, "dac_bits": 16, "adc_bits": 16, "bandwidth": 50e9}
         return cls(**(data_sheet | changes))
@@ -183,7 +184,17 @@ class Device:
         return matrix + self._transfer_seconds(vector_numbers, self.dac_bits)
 
     def cost(
-        self, n_matrix: int, *, runs, burn_in, duration, n_inputs, n_outputs, n_chains, energies, loaded=False
+        self,
+        n_matrix: int,
+        *,
+        runs: int,
+        burn_in: float,
+        duration: float,
+        n_inputs: int,
+        n_outputs: int,
+        n_chains: int,
+        energies: tuple[float | None, float | None, float | None],
+        loaded: bool = False,
     ) -> Cost:
         """Time and energy of `runs` runs of `burn_in` and `duration` [RC] each, on `n_chains` replicas.
 
@@ -213,7 +224,7 @@ class Device:
 _IDEAL = Device.ideal()
 
 
-def device_of(beta, device) -> Device:
+def device_of(beta: float | None, device: Device | None) -> Device:
     """The device that (beta, device) stand for: one of them, or neither for an ideal device at beta = 1."""
     if beta is not None and device is not None:
         raise ValueError(f"give beta or device, not both: the device has its own beta = {getattr(device, 'beta', '?')}")

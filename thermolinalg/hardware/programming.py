@@ -5,15 +5,19 @@ whatever class or storage order it came in, and whatever else was drawn. A pair 
 entry that is zero is no component: nothing is programmed there.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from .._typing import FloatArray, IntArray, Operator
 from ..errors import NotPositiveDefinite
 from ..numerics.places import place_uniforms
-from ..operators import Dense, Diagonal, Krylov, Modal, as_operator
+from ..operators import Dense, Diagonal, Krylov, as_operator
 from .converters import MOST_BITS, Quantizer
 from .device import Device, device_of
 
@@ -38,10 +42,10 @@ class Programmed:
         Numbers that saturated a converter: keys "matrix", "dac", "adc".
     """
 
-    operator: Modal | Krylov
-    target: Modal | Krylov
+    operator: Operator
+    target: Operator
     device: Device
-    b: np.ndarray | None
+    b: FloatArray | None
     clipped: dict[str, int]
 
     @property
@@ -51,7 +55,7 @@ class Programmed:
 
 
 def program(
-    operator: Modal | Krylov, device: Device, b: np.ndarray | None = None, rng: np.random.Generator | None = None
+    operator: Operator, device: Device, b: FloatArray | None = None, rng: np.random.Generator | None = None
 ) -> Programmed:
     """The operator, and the right-hand sides, that the machine holds.
 
@@ -94,7 +98,7 @@ def program(
     return Programmed(held, operator, device, b, clipped)
 
 
-def device_for(A: object, beta: float | None, device: Device | None) -> Device:
+def device_for(A: Any, beta: float | None, device: Device | None) -> Device:
     """The device that (beta, device) stand for, or that A is programmed on already."""
     if not isinstance(A, Programmed):
         return device_of(beta, device)
@@ -103,7 +107,7 @@ def device_for(A: object, beta: float | None, device: Device | None) -> Device:
     return A.device
 
 
-def on_device(A: object, device: Device, b: np.ndarray | None, rng: np.random.Generator) -> tuple[Programmed, bool]:
+def on_device(A: Any, device: Device, b: FloatArray | None, rng: np.random.Generator) -> tuple[Programmed, bool]:
     """A matrix (or what is programmed already) with right-hand sides on the device, and whether it was there before."""
     if not isinstance(A, Programmed):
         return program(as_operator(A), device, b, rng), False
@@ -113,7 +117,7 @@ def on_device(A: object, device: Device, b: np.ndarray | None, rng: np.random.Ge
     return replace(A, b=b, clipped=clipped), True
 
 
-def _kept(operator, device: Device, rng):
+def _kept(operator: Operator, device: Device, rng: np.random.Generator | None) -> tuple[Operator, int]:
     """The programmed operator, kept with the given one where rounding is not random: it is factorised once."""
     if device.rounding == "stochastic" and device.matrix_bits is not None:
         return _programmed(operator, device, rng)
@@ -125,7 +129,7 @@ def _kept(operator, device: Device, rng):
     return operator.programmed[sheet]
 
 
-def _programmed(operator, device: Device, rng):
+def _programmed(operator: Operator, device: Device, rng: np.random.Generator | None) -> tuple[Operator, int]:
     if isinstance(operator, Diagonal):
         return _programmed_diagonal(operator, device, rng)
     if isinstance(operator, Krylov) and operator.is_sparse:
@@ -138,10 +142,10 @@ def _programmed(operator, device: Device, rng):
     )
 
 
-def _programmed_diagonal(operator: Diagonal, device: Device, rng):
+def _programmed_diagonal(operator: Diagonal, device: Device, rng: np.random.Generator | None) -> tuple[Diagonal, int]:
     places = np.arange(operator.rates.size)
 
-    def entries(machine: Device):
+    def entries(machine: Device) -> tuple[FloatArray, int]:
         return program_entries(operator.rates, places, places, machine, rng)
 
     held, clipped = entries(device)
@@ -151,7 +155,7 @@ def _programmed_diagonal(operator: Diagonal, device: Device, rng):
     return Diagonal(held), clipped
 
 
-def _programmed_sparse(operator: Krylov, device: Device, rng):
+def _programmed_sparse(operator: Krylov, device: Device, rng: np.random.Generator | None) -> tuple[Krylov, int]:
     lower = scipy.sparse.tril(operator.sparse()).tocsr()
     lower.sum_duplicates()
     lower = lower.tocoo()
@@ -169,7 +173,7 @@ def _programmed_sparse(operator: Krylov, device: Device, rng):
     return machine, clipped
 
 
-def _programmed_dense(operator: Dense, device: Device, rng):
+def _programmed_dense(operator: Dense, device: Device, rng: np.random.Generator | None) -> tuple[Dense, int]:
     held, clipped = program_array(operator.dense(), device, rng)
     machine = Dense(held)
     try:
@@ -182,14 +186,16 @@ def _programmed_dense(operator: Dense, device: Device, rng):
 
 
 def program_entries(
-    values: np.ndarray, rows: np.ndarray, columns: np.ndarray, device: Device, rng: np.random.Generator | None = None
-) -> tuple[np.ndarray, int]:
+    values: FloatArray, rows: IntArray, columns: IntArray, device: Device, rng: np.random.Generator | None = None
+) -> tuple[FloatArray, int]:
     """Entries (n,) at places (n,), n components, after rounding and mismatch, and how many saturated."""
     entries, saturated = _rounded(values, rows, columns, device.matrix, rng)
     return entries * device.component_errors(rows, columns), saturated
 
 
-def _rounded(values, rows, columns, converter: Quantizer, rng) -> tuple[np.ndarray, int]:
+def _rounded(
+    values: FloatArray, rows: IntArray, columns: IntArray, converter: Quantizer, rng: np.random.Generator | None
+) -> tuple[FloatArray, int]:
     """Rounded entries; of stochastic rounding one key is drawn, and the place decides."""
     if converter.bits is None:
         return values, 0
@@ -203,7 +209,7 @@ def _rounded(values, rows, columns, converter: Quantizer, rng) -> tuple[np.ndarr
     return out, saturated
 
 
-def program_array(A: np.ndarray, device: Device, rng: np.random.Generator | None = None) -> tuple[np.ndarray, int]:
+def program_array(A: FloatArray, device: Device, rng: np.random.Generator | None = None) -> tuple[FloatArray, int]:
     """An array (d, d), symmetric or not, after rounding and mismatch, and how many components saturated.
 
     Parameters
@@ -236,7 +242,7 @@ def program_array(A: np.ndarray, device: Device, rng: np.random.Generator | None
     return entries.reshape(A.shape), clipped
 
 
-def program_noise(noise: np.ndarray, device: Device, rng: np.random.Generator | None = None) -> tuple[np.ndarray, int]:
+def program_noise(noise: FloatArray, device: Device, rng: np.random.Generator | None = None) -> tuple[FloatArray, int]:
     """A noise covariance (d, d) as the converters of the inputs set it, and how many entries saturated."""
     if device.dac_bits is None:
         return noise, 0
@@ -245,7 +251,7 @@ def program_noise(noise: np.ndarray, device: Device, rng: np.random.Generator | 
     return _mirrored(len(noise), rows, columns, entries), clipped
 
 
-def _mirrored(size: int, rows, columns, entries) -> np.ndarray:
+def _mirrored(size: int, rows: IntArray, columns: IntArray, entries: FloatArray) -> FloatArray:
     """The symmetric array (size, size) with these entries in its lower triangle."""
     held = np.zeros((size, size))
     held[rows, columns] = entries
@@ -254,8 +260,8 @@ def _mirrored(size: int, rows, columns, entries) -> np.ndarray:
 
 
 def program_capacitors(
-    own: np.ndarray, coupling: np.ndarray, device: Device, rng: np.random.Generator | None = None
-) -> tuple[np.ndarray, np.ndarray, int]:
+    own: FloatArray, coupling: FloatArray, device: Device, rng: np.random.Generator | None = None
+) -> tuple[FloatArray, FloatArray, int]:
     """Capacitors as a device sets them: each rounded to its `matrix_bits` and off by its `mismatch`.
 
     Parameters
@@ -309,11 +315,11 @@ def fewest_bits(device: Device, good: Callable[[Device], bool]) -> int | None:
     return None
 
 
-def _bits_for_array(A: np.ndarray, device: Device) -> int | None:
+def _bits_for_array(A: FloatArray, device: Device) -> int | None:
     return fewest_bits(device, lambda finer: Dense(program_array(A, finer)[0]).cholesky is not None)
 
 
-def _not_definite(operator, device: Device, eigenvalue: float, bits: int | None) -> NotPositiveDefinite:
+def _not_definite(operator: Operator, device: Device, eigenvalue: float, bits: int | None) -> NotPositiveDefinite:
     """The error for programming that left an eigenvalue that is not positive, with the bits that would do."""
     remedy = "no word length helps: a smaller mismatch, a wider range, or more damping on A, is needed"
     if bits is not None:
@@ -325,7 +331,7 @@ def _not_definite(operator, device: Device, eigenvalue: float, bits: int | None)
     )
 
 
-def _widened(operator: Krylov, held) -> tuple[float, float] | None:
+def _widened(operator: Krylov, held: Any) -> tuple[float, float] | None:
     """Bounds that were given for an operator, as far as they hold for what was programmed in its place."""
     shift = float(abs(held - operator.sparse()).sum(axis=1).max())  # no eigenvalue moves further
     low, high = operator.bounds if operator.bounds_given else (0.0, 0.0)

@@ -6,6 +6,7 @@ reads; what it does to a mean does not.
 
 import numpy as np
 
+from .._typing import FloatArray
 from .device import Device
 
 READ_RANGE_SDS = 5.0  # an auto-ranging converter for a stream of reads covers the mean plus so many deviations
@@ -17,7 +18,7 @@ def require_noise(device: Device, name: str) -> None:
         raise ValueError(f"{name} reads the covariance of thermal noise, and a device with beta = inf has none")
 
 
-def gains_of(device: Device, size: int) -> np.ndarray | None:
+def gains_of(device: Device, size: int) -> FloatArray | None:
     """Gains (size,) of the cells; None where all are 1."""
     return None if device.eps_sys == 0.0 else device.read_gains(size)
 
@@ -28,8 +29,8 @@ def reads_are_exact(device: Device) -> bool:
 
 
 def convert_reads(
-    rng: np.random.Generator, device: Device, voltages: np.ndarray, full_scale: float | None
-) -> tuple[np.ndarray, int]:
+    rng: np.random.Generator, device: Device, voltages: FloatArray, full_scale: float | None
+) -> tuple[FloatArray, int]:
     """Reads of voltages (d, ...): gains, read noise, the converter; and how many saturated."""
     if device.eps_sys:
         voltages = device.read_gains(len(voltages))[:, None] * voltages
@@ -38,7 +39,7 @@ def convert_reads(
     return device.adc.round(voltages, rng, full_scale)
 
 
-def convert_moment(rng: np.random.Generator, device: Device, moment: np.ndarray) -> tuple[np.ndarray, int, float]:
+def convert_moment(rng: np.random.Generator, device: Device, moment: FloatArray) -> tuple[FloatArray, int, float]:
     """One conversion of an analog average of products (d, d) [volt^2]; how many saturated, and the full scale.
 
     Read noise and rounding are symmetric, as the average is: a pair of entries is one number.
@@ -51,7 +52,7 @@ def convert_moment(rng: np.random.Generator, device: Device, moment: np.ndarray)
     return lower + np.tril(rounded, -1).T, clipped, float(device.adc.range_of(moment))
 
 
-def stream_range(device: Device, mean: np.ndarray | float, sd: np.ndarray) -> float:
+def stream_range(device: Device, mean: FloatArray | float, sd: FloatArray) -> float:
     """Full scale of a converter for a stream of reads of this mean and deviation (..., d); 0 for an ideal one."""
     if device.adc_bits is None:
         return 0.0
@@ -65,7 +66,9 @@ def added_variance(device: Device, full_scale: float) -> float:
     return device.read_noise**2 + float(device.adc.error_variance(full_scale))
 
 
-def rounding_bias_of_products(device: Device, full_scale: float, variances: np.ndarray, products: np.ndarray, lag: int):
+def rounding_bias_of_products(
+    device: Device, full_scale: float, variances: FloatArray, products: FloatArray, lag: int
+) -> FloatArray | float:
     """Bias (d, d) [volt^2] of mean products of rounded reads, after the host took the rounding variance off at lag 0.
 
     Rounding changes the scale of a normal number by a gain and its variance by more or less than h^2/12 once a step

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import laws
+from .._typing import FloatArray
 from ..numerics.blocks import blocks
 from ..numerics.kernels import ou
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -81,7 +82,7 @@ class CommonModes:
         return pairs + same + float(np.sum(s**2 * (q - 1.0) + 2.0 * (1.0 - 1.0 / n) * noise * s * q)) / n
 
     @staticmethod
-    def _mean(rates, n: int):
+    def _mean(rates: FloatArray, n: int) -> FloatArray:
         """Sum of (1 - |k| / n) e^{-rate |k|} / n over |k| < n."""
         return rates * laws.Reads(np.inf, n, 1.0).variance(rates)
 
@@ -91,7 +92,7 @@ class CommonModes:
             return np.diag(self.variances * laws.Reads(0.0, n, 1.0).memory(2.0 * self.rates))
         return self.covariance * laws.Reads(0.0, n, 1.0).memory(self.sums)
 
-    def bias(self, missing, time: float, lag: int) -> float:
+    def bias(self, missing: FloatArray, time: float, lag: int) -> float:
         """Frobenius norm of what is missing of ``x_{k+lag} x_k^T`` a `time` later."""
         if self.independent:
             return float(np.linalg.norm(np.exp(-(2.0 * time + lag) * self.rates) * np.diag(missing)))

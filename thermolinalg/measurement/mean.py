@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._typing import FloatArray
 from ..errors import QuantizationFloor
 from ..hardware.programming import Programmed
 from ..hardware.readout import added_variance, gains_of, stream_range
@@ -14,6 +15,7 @@ from ..laws.readout import Protocol
 from ..operators import Krylov, Modal
 from . import plan
 from .base import Measurement, Outcome, Run
+from .dynamics import Dynamics
 from .linear_problem import BoundedProblem, ModalProblem, linear_problem
 from .request import Request
 
@@ -66,12 +68,12 @@ class Mean(Measurement):
         return self.device.adc_bits is not None and not self.protocol.converted_once
 
     @cached_property
-    def gains(self) -> np.ndarray | None:
+    def gains(self) -> FloatArray | None:
         """Gains (d,) of the cells."""
         return gains_of(self.device, self.problem.b.shape[0])
 
     @cached_property
-    def read_sd(self) -> np.ndarray:
+    def read_sd(self) -> FloatArray:
         """Standard deviation (d,) of one read in equilibrium."""
         if isinstance(self.problem, BoundedProblem):
             raise ValueError(PATHLESS)
@@ -85,11 +87,11 @@ class Mean(Measurement):
         """Full scale of a converter of a stream of reads."""
         return stream_range(self.device, self.as_read(self.problem.answer), self.read_sd[:, None])
 
-    def as_read(self, voltages: np.ndarray) -> np.ndarray:
+    def as_read(self, voltages: FloatArray) -> FloatArray:
         """Voltages (..., d, k) with the gains of their cells."""
         return voltages if self.gains is None else self.gains[:, None] * voltages
 
-    def _outcome(self, voltages: np.ndarray, rng: np.random.Generator) -> Outcome:
+    def _outcome(self, voltages: FloatArray, rng: np.random.Generator) -> Outcome:
         """Averages (n_chains, d, k) as they are read: read noise, and one conversion of each chain."""
         chains, clipped, device = self.as_read(voltages), 0, self.device
         if device.read_noise:
@@ -98,8 +100,8 @@ class Mean(Measurement):
             chains, clipped = device.adc.convert(np.ascontiguousarray(chains), rng, axis=1)
         return self._of(chains, clipped)
 
-    def _of(self, chains: np.ndarray, clipped: int) -> Outcome:
-        full_scale: float | np.ndarray = 0.0
+    def _of(self, chains: FloatArray, clipped: int) -> Outcome:
+        full_scale: float | FloatArray = 0.0
         if self.device.adc_bits is not None:
             full_scale = np.broadcast_to(self.device.adc.range_of(chains, axis=(0, 1)), chains.shape[2])
         value = chains[0] if len(chains) == 1 else chains.mean(axis=0)
@@ -127,7 +129,7 @@ class Mean(Measurement):
 
     def sample(self, rng: np.random.Generator) -> Outcome:
         """Read-outs from their exact law."""
-        return self._outcome(self.problem.draw(self.protocol, self.n_chains, rng), rng)
+        return self._outcome(self.problem.sample(self.protocol, self.n_chains, rng), rng)
 
     def simulate(self, rng: np.random.Generator, workers: int | None) -> Outcome:
         """Read-outs of paths."""
@@ -150,7 +152,7 @@ class Mean(Measurement):
 
     # Errors ------------------------------------------------------------------------------------------------------
 
-    def noise_variance(self, probe: np.random.Generator | None = None) -> np.ndarray:
+    def noise_variance(self, probe: np.random.Generator | None = None) -> FloatArray:
         """Variance (d, 1) of each entry of one chain by thermal and read noise."""
         variance = self.problem.variance(self.protocol, probe)
         if self.gains is not None:
@@ -158,8 +160,8 @@ class Mean(Measurement):
         return (variance + self.device.read_noise**2 / self.conversions)[:, None]
 
     def rounding_variances(
-        self, noise: Callable[[], np.ndarray], outcome: Outcome
-    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        self, noise: Callable[[], FloatArray], outcome: Outcome
+    ) -> tuple[FloatArray | float, FloatArray | float]:
         """Mean square rounding error that all chains share, and that each has of its own."""
         adc = self.device.adc
         if self.rounds_reads:
@@ -169,7 +171,7 @@ class Mean(Measurement):
         common = np.column_stack([adc.averaged_error_variance(top, sd) for top in tops])
         return common, adc.error_variance(tops) - common
 
-    def stderr_error(self, stderr: Callable[[], np.ndarray], kind: str) -> Callable[[], float] | None:
+    def stderr_error(self, stderr: Callable[[], FloatArray], kind: str) -> Callable[[], float] | None:
         """What computes the relative error of a standard error of kind "rms"; None for other kinds."""
         if kind != "rms":
             return None
@@ -181,7 +183,7 @@ class Mean(Measurement):
 
         return evaluate
 
-    def caution(self, rtol: float, value: np.ndarray) -> float:
+    def caution(self, rtol: float, value: FloatArray) -> float:
         """Requested error over the error expected for this run, for a plan from bounds."""
         variance = self.problem.variance(self.protocol, np.random.default_rng(0)).sum()
         return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))
@@ -210,7 +212,7 @@ class Mean(Measurement):
         )  # fmt: skip
 
 
-def planned(mean: Mean, request: Request, dynamics: Any, target: Modal | Krylov, rhs: np.ndarray) -> Mean:
+def planned(mean: Mean, request: Request, dynamics: Dynamics, target: Modal | Krylov, rhs: FloatArray) -> Mean:
     """The same with a protocol that reaches the `rtol` of a request, of the answer ``A^-1 rhs`` of the target."""
     budget = _budget(mean, request, target, rhs) * mean.n_chains / rhs.shape[1]
     d, beta = rhs.shape[0], mean.device.beta
@@ -227,14 +229,14 @@ def planned(mean: Mean, request: Request, dynamics: Any, target: Modal | Krylov,
     once = d * added_variance(mean.device, mean.full_scale if mean.rounds_reads else 0.0)
 
     def averaged(n: float) -> float:
-        reads = dynamics.reads(np.inf, n, request.read_spacing)
+        reads = dynamics.reads(np.inf, n, request.read_spacing)  # type: ignore[arg-type]  # plans try fractions
         return mean.problem.trace_at_most(reads, mean.gains) / beta + once / n
 
     n = plan.solve_count(averaged, budget)
     return replace(mean, protocol=dynamics.reads(np.inf, n, request.read_spacing))
 
 
-def _budget(mean: Mean, request: Request, target: Modal | Krylov, rhs: np.ndarray) -> float:
+def _budget(mean: Mean, request: Request, target: Modal | Krylov, rhs: FloatArray) -> float:
     """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
     problem = mean.problem
     if problem.operator is target and np.array_equal(problem.b, rhs) and mean.gains is None:
@@ -263,7 +265,13 @@ def _times(repeats: int, heat: float | None) -> float | None:
 
 
 def mean_of(
-    machine: Programmed, request: Request, dynamics: Any, x0: np.ndarray, rhs: np.ndarray, n_chains: int, loaded: bool
+    machine: Programmed,
+    request: Request,
+    dynamics: Dynamics,
+    x0: FloatArray,
+    rhs: FloatArray,
+    n_chains: int,
+    loaded: bool,
 ) -> Mean:
     """The mean that was requested of what a machine holds, the burn-in still open.
 

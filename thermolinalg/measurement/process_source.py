@@ -104,7 +104,9 @@ class ProcessSource(Source):
         missing = modes.covariance if products.independent else modes.missing(products.n)
         return Transient(lambda t0: modes.bias(missing, t0 / spacing, products.lag), lambda t0: error, scale, **ends)
 
-    def _transient_of_matrices(self, products: Products, error: float, V, ends: dict[str, float]) -> MomentTransient:
+    def _transient_of_matrices(
+        self, products: Products, error: float, V: FloatArray | None, ends: dict[str, float]
+    ) -> MomentTransient:
         M, S, n, spacing = self.step[0], self.stationary(), products.n, products.spacing
         missing = S if products.independent else geometric_sum(M, S, n) / n
 

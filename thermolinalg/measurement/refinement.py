@@ -6,6 +6,8 @@ each round multiplies the error by. A device that holds A_q in place of A leaves
 as well.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -14,14 +16,15 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import FloatArray, Operator
 from ..errors import NotConverged, NotPositiveDefinite
 from ..hardware.device import Device
-from ..hardware.programming import fewest_bits, on_device, program_array
+from ..hardware.programming import Programmed, fewest_bits, on_device, program_array
 from ..operators import Dense, Krylov
 from ..operators.krylov import norm
 from ..results import Cost, Estimate, Round
 from .base import SIMULATORS
-from .dynamics import dynamics_of
+from .dynamics import Inertia, dynamics_of
 from .mean import Mean, mean_of
 from .request import Request
 
@@ -33,7 +36,7 @@ CONTRACTIONS = np.geomspace(0.02, 0.5, 33)  # per round, among which the fastest
 LONG_ROWS = 256  # rows of A that are widened to extended precision at a time
 
 
-def residual(target, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+def residual(target: Operator, b: FloatArray, x: FloatArray) -> FloatArray:
     """b - A x (d, k), with the products of a dense matrix in extended precision where the platform has one."""
     if not isinstance(target, Dense):
         return b - target.matvec(x)
@@ -62,13 +65,26 @@ class Host:
     The matrix is programmed once. `cost`, `clipped` and `products` add up over all that the device did.
     """
 
-    def __init__(self, target, request: Request, burn_in, device: Device, dynamics, simulator, n_chains, rng, workers):
+    def __init__(
+        self,
+        target: Operator | Programmed,
+        request: Request,
+        burn_in: str | float,
+        device: Device,
+        dynamics: str | Inertia,
+        simulator: str,
+        n_chains: int,
+        rng: np.random.Generator,
+        workers: int | None,
+    ):
         _validation.choice(simulator, "simulator", SIMULATORS)
         self.device, self.rng = device, rng
         try:
             self._machine, self._loaded = on_device(target, device, None, rng)
         except NotPositiveDefinite as error:
-            raise NotPositiveDefinite(f"{error}{_remedy(target, device)}", error.eigenvalue) from None
+            raise NotPositiveDefinite(
+                f"{error}{_remedy(getattr(target, 'target', target), device)}", error.eigenvalue
+            ) from None
         self.target, self.operator = self._machine.target, self._machine.operator
         self._start = getattr(self.operator, "products", 0)
         self.clipped = dict(self._machine.clipped)
@@ -79,7 +95,7 @@ class Host:
         self._request, self._protocol = request, (burn_in, simulator, n_chains, workers)
         self._burn_in_checked = False
 
-    def answer(self, r: np.ndarray) -> tuple[np.ndarray, Mean, Callable[[], np.ndarray], str, str]:
+    def answer(self, r: FloatArray) -> tuple[FloatArray, Mean, Callable[[], FloatArray], str, str]:
         """The device's A^-1 r for r (d, k), the mean behind it, its standard error and kind, the simulator."""
         _, simulator, n_chains, workers = self._protocol
         scale = np.array([norm(column) for column in r.T]) / np.sqrt(len(r))  # 0 for a column that is solved already
@@ -96,7 +112,7 @@ class Host:
         self.clipped["adc"] += outcome.clipped
         return scale * outcome.value, mean, cache(lambda: scale * stderr()), kind, simulator
 
-    def _settled(self, mean: Mean, scale: np.ndarray) -> Mean:
+    def _settled(self, mean: Mean, scale: FloatArray) -> Mean:
         """The mean of a round; that a given burn-in is too short is told once, in units of the caller's b."""
         burn_in = self._protocol[0]
         if isinstance(burn_in, str):
@@ -118,7 +134,7 @@ class Host:
         return self.operator.products - self._start
 
 
-def refined(host: Host, b: np.ndarray, shape, rtol: float, n_chains: int) -> Estimate:
+def refined(host: Host, b: FloatArray, shape: tuple[int, ...], rtol: float, n_chains: int) -> Estimate:
     """Solve by refinement to a relative error rtol; b is (d, k), `shape` that of the answer."""
     size = norm(b)
     if size == 0.0:
@@ -140,7 +156,7 @@ def refined(host: Host, b: np.ndarray, shape, rtol: float, n_chains: int) -> Est
         stuck = 0 if _moved(rounds) else stuck + 1
         if stuck == PATIENCE or len(rounds) == MOST_ROUNDS:
             raise NotConverged(_why_stuck(host, rounds, rtol))
-    systematic = 0.0
+    systematic: FloatArray | float = 0.0
     if host.operator is not host.target or mean.gains is not None:  # what these leave of the last correction
         systematic = step - mean.as_read(host.operator.function(np.reciprocal, host.target.matvec(step)))
     return Estimate(
@@ -169,26 +185,26 @@ def _left_over(rounds: list[Round]) -> float:
     return max(1.0, q / (1.0 - q)) if q < 1.0 else np.inf
 
 
-def spectral_radius(target: Dense, programmed) -> float:
+def spectral_radius(target: Dense, programmed: Dense) -> float:
     """Spectral radius of (A_q - A) A_q^-1, by which the residual shrinks in a round without noise."""
     programmed.cholesky  # noqa: B018  raises NotPositiveDefinite
     ratios = scipy.linalg.eigh(target.dense(), programmed.dense(), eigvals_only=True, check_finite=False)
     return float(np.abs(1.0 - ratios).max())
 
 
-def _remedy(target, device: Device) -> str:
+def _remedy(target: Operator, device: Device) -> str:
     """The word length with which refinement converges, in words; nothing if there is none."""
     A = Dense(target.dense())
     bits = fewest_bits(device, lambda d: spectral_radius(A, Dense(program_array(A.dense(), d)[0])) < PROGRESS)
     return f"; refinement converges with matrix_bits={bits}" if bits else ""
 
 
-def _why_stuck(host: Host, rounds, rtol: float) -> str:
+def _why_stuck(host: Host, rounds: list[Round], rtol: float) -> str:
     text = (
         f"refinement stopped after {len(rounds)} rounds with corrections of {rounds[-1].correction:.2g} of x, not "
         f"rtol = {rtol:.2g}"
     )
-    if isinstance(host.target, Dense) and host.operator is not host.target:
+    if isinstance(host.target, Dense) and isinstance(host.operator, Dense) and host.operator is not host.target:
         radius = spectral_radius(host.target, host.operator)
         if radius >= PROGRESS:
             return f"{text}: the spectral radius of (A_q - A) A_q^-1 is {radius:.3g}{_remedy(host.target, host.device)}"

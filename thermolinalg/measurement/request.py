@@ -1,11 +1,12 @@
 """What the caller asked for: exactly one of a duration, a number of reads and an accuracy."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import _validation
+from ..laws.readout import Protocol
+from .dynamics import Dynamics
 
 DENSE_READS = 0.25  # spacing of the reads that stand for a continuous integrator, in units of 1 / lambda_max
 
@@ -20,7 +21,9 @@ class Request:
     rtol: float | None
 
     @classmethod
-    def of(cls, duration, n_reads, read_spacing, rtol) -> "Request":
+    def of(
+        cls, duration: float | None, n_reads: int | None, read_spacing: float | None, rtol: float | None
+    ) -> "Request":
         """The request, checked."""
         kind = _validation.exactly_one(duration=duration, n_reads=n_reads, rtol=rtol)
         if read_spacing is not None:
@@ -36,7 +39,7 @@ class Request:
         return cls(duration, n_reads, read_spacing, rtol)
 
     @classmethod
-    def of_round(cls, duration, n_reads, read_spacing) -> "Request":
+    def of_round(cls, duration: float | None, n_reads: int | None, read_spacing: float | None) -> "Request":
         """The request for one round of a refinement: perhaps nothing, for a duration that is planned."""
         if duration is None and n_reads is None:
             if read_spacing is not None:
@@ -44,7 +47,7 @@ class Request:
             return cls(None, None, None, None)
         return cls.of(duration, n_reads, read_spacing, None)
 
-    def protocol(self, dynamics: Any) -> Any:
+    def protocol(self, dynamics: Dynamics) -> Protocol:
         """The protocol of a mean, its burn-in still open (infinite); for rtol the one that a plan starts from."""
         if self.n_reads is None and (self.duration is not None or self.read_spacing is None):
             return dynamics.integrator(np.inf, 1.0 if self.duration is None else self.duration)

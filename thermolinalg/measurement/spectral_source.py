@@ -1,10 +1,12 @@
 """Second moments of the standard network: A^-1 by the modes of A, or without them by its factorisation."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import scipy.linalg
 
 from .._typing import DTypeLike, FloatArray
-from ..laws.readout import Protocol, ReadsProtocol
+from ..laws.readout import ReadsProtocol
 from ..numerics.products import congruent, sum_of_products
 from ..numerics.wishart import mean_of_products, wishart_factor
 from ..operators import Dense, Modal
@@ -112,7 +114,7 @@ class SpectralSource(Source):
         rates = operator.rates
         rest, size = np.zeros(rates.size), rates.size if read is None else self.size
 
-        def reads():
+        def reads() -> Iterator[tuple[FloatArray, FloatArray, int]]:
             for block in paths.read_blocks(protocol, rng, rates, rest, rest, 1.0, READ_ROWS, 2, self.dtype):
                 clipped = 0
                 if read is not None:
@@ -126,7 +128,7 @@ class SpectralSource(Source):
         return moment / products.n, clipped
 
 
-def _correlated_variance(operator: Dense, protocol: Protocol) -> FloatArray:
+def _correlated_variance(operator: Dense, protocol: ReadsProtocol) -> FloatArray:
     """Variance (d, d) of each entry of the mean of x x^T over equally spaced reads in equilibrium (beta = 1).
 
     With W the pair variances and V the eigenvectors it is, for entry (a, b), the sum over modes i, j of
