@@ -18,14 +18,10 @@ METHODS = {
 }
 
 
-def band(ax, x, values, as_factor=False, **style):
-    """Mean over seeds, and one standard deviation either way; `values` has a column for each seed.
-
-    On a logarithmic axis the band goes as far down as up, `as_factor`: it would reach down to nothing otherwise.
-    """
+def band(ax, x, values, **style):
+    """Mean over seeds, and one standard deviation either way; `values` has a column for each seed."""
     mean, sd = values.mean(axis=1), values.std(axis=1, ddof=1)
-    high = mean + sd
-    shaded_line(ax, x, mean, mean**2 / high if as_factor else mean - sd, high, **style)
+    shaded_line(ax, x, mean, mean - sd, mean + sd, **style)
 
 
 def curves(rows, column="loss"):

@@ -34,9 +34,10 @@ def draw_finetuning(table):
 def _won(rows, before):
     """Columns won, late_won, test_won: losses minus those of the pre-trained network, on the same batches and tests."""
     keys = ["seed", "step"]
-    joined = rows.merge(before[[*keys, "loss", "late_loss", "test_loss"]], on=keys, suffixes=("", "_before"))
-    pairs = {"won": "loss", "late_won": "late_loss", "test_won": "test_loss"}
-    return joined.assign(**{name: joined[column] - joined[f"{column}_before"] for name, column in pairs.items()})
+    joined = rows.merge(before[[*keys, "loss", "test_loss"]], on=keys, suffixes=("", "_before"))
+    pairs = {"won": "loss", "test_won": "test_loss"}
+    joined = joined.assign(**{name: joined[column] - joined[f"{column}_before"] for name, column in pairs.items()})
+    return joined.assign(late_won=joined.late_loss - joined.seed.map(before.groupby("seed").late_loss.last()))
 
 
 def _draw_methods(ax, rows):

@@ -288,9 +288,7 @@ def draw_speedup_model(table):
     lines += [(f"T-KFAC ({method})", choice) for method in ("invert", "solve") for choice in CHOICES]
     for ax, name in zip(axes[0], names, strict=True):
         for y, (method, choice) in enumerate(reversed(lines)):
-            rows = model[(model.workload == name) & (model.method == method)].drop_duplicates(
-                ["interval", "kappa", "unit", "parallel"]
-            )
+            rows = model[(model.workload == name) & (model.method == method)]
             if choice is not None:
                 rows = rows[(rows.unit == choice[0]) & (rows.parallel == choice[1])]
             for row in rows.itertuples():

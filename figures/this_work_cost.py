@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from paper_repro.this_work.cost import TABLES
-from paper_repro.this_work.cost_settings import SCALES
+from paper_repro.this_work.cost_settings import MEMORY, SCALES
 
 from .catalogue import FigureSpec
 from .style import BLACK, BLUE, GREEN, GREY, ORANGE, RED, panels
@@ -81,9 +81,9 @@ def draw_break_even_solve(table):
     for line, host in zip(axes, hosts, strict=True):
         for ax, kappa in zip(line, kappas, strict=True):
             rows = table[(table.host == host) & (table.kappa == kappa)]
-            _fill(ax, rows[(rows.loading == "counted") & rows.winner.astype(bool)], "d", "eps", "contender", CONTENDERS)
+            _fill(ax, rows, "d", "eps", CONTENDERS)
             for loading, (style, _) in BOUNDARIES.items():
-                _boundary(ax, rows[rows.loading == loading], "d", "eps", style)
+                _boundary(ax, rows, "d", "eps", loading, style)
             _log_axes(ax)
             ax.set_title(rf"$\kappa$ = {kappa:g}" if host == hosts[0] else "")
         name = host if host != "accelerator" else "assumed accelerator"
@@ -94,10 +94,10 @@ def draw_break_even_solve(table):
     return figure
 
 
-def _fill(ax, rows, x, y, column, colours) -> None:
+def _fill(ax, rows, x, y, colours) -> None:
     """The winner of each point as a cell of its colour."""
     names = list(colours)
-    grid = rows.assign(code=rows[column].map(names.index)).pivot(index=y, columns=x, values="code")
+    grid = rows.assign(code=rows.winner.map(names.index)).pivot(index=y, columns=x, values="code")
     ax.pcolormesh(_edges(grid.columns), _edges(grid.index), grid.to_numpy(float), vmin=-0.5, vmax=len(names) - 0.5,
                   cmap=ListedColormap([colour for colour, _ in colours.values()]), rasterized=True)  # fmt: skip
 
@@ -109,9 +109,9 @@ def _edges(values) -> np.ndarray:
     return np.exp(np.concatenate([[2.0 * logs[0] - middle[0]], middle, [2.0 * logs[-1] - middle[-1]]]))
 
 
-def _boundary(ax, rows, x, y, style) -> None:
+def _boundary(ax, rows, x, y, loading, style) -> None:
     """Where the advantage of the device is 1."""
-    grid = rows.drop_duplicates([x, y]).pivot(index=y, columns=x, values="advantage")
+    grid = rows.pivot(index=y, columns=x, values=loading)
     lead = np.log(grid.to_numpy(float))
     if lead.min() < 0.0 < lead.max():
         ax.contour(grid.columns, grid.index, lead, levels=[0.0], colors=[BLACK], linewidths=1.6, linestyles=[style])
@@ -147,9 +147,9 @@ def draw_break_even_tngd(table):
     for line, host in zip(axes, hosts, strict=True):
         for ax, loading in zip(line, loadings, strict=True):
             rows = table[(table.host == host) & (table.loading == loading)]
-            _fill(ax, rows[rows.winner.astype(bool)], "N", "rows", "method", METHODS)
+            _fill(ax, rows, "N", "rows", METHODS)
             _log_axes(ax)  # before labels are placed
-            _over_adam(ax, rows[rows.method == "TNGD"])
+            _over_adam(ax, rows)
             name = host if host != "accelerator" else "assumed accelerator"
             ax.set_title(f"{name}, {loading}")
         line[0].set_ylabel(r"$b\,d_z$")
@@ -169,7 +169,7 @@ def _over_adam(ax, rows) -> None:
     if levels:
         lines = ax.contour(ratio.columns, ratio.index, values, levels=levels, colors=[BLACK], linewidths=1.0)
         ax.clabel(lines, fmt=lambda value: f"{value:g}", fontsize=7.5)
-    held = rows.assign(full=rows.bytes / 80e9).pivot(index="rows", columns="N", values="full")
+    held = rows.assign(full=rows.bytes / MEMORY).pivot(index="rows", columns="N", values="full")
     full = np.log(held.to_numpy(float))
     if full.min() < 0.0 < full.max():
         ax.contour(held.columns, held.index, full, levels=[0.0], colors=[BLACK], linewidths=1.4, linestyles=["--"])

@@ -141,7 +141,7 @@ def draw_speed_cost(table):
         medians = []
         for task, own in plane[plane.method == method].groupby("task", sort=False):
             ax.plot(own.speed, own["product"], ".", color=NETWORKS[task], ms=3, mew=0, rasterized=True)
-            medians.append(f"{own.excess.median():.3g}")
+            medians.append(f"{(own['product'] / own.speed).median():.3g}")
         ax.plot([low, high], [low, high], color=BLACK, lw=1.0)
         ax.fill_between([low, high], low / 10.0, [low, high], color=GREY, alpha=0.15, lw=0)
         ax.set_title(f"{method}\nmedian R = {', '.join(medians)}", fontsize=8.5)

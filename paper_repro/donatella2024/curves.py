@@ -27,6 +27,13 @@ METRICS = pd.Index(["test_loss", "test_accuracy"])  # missing from the log of a 
 
 
 def judged_points(log: pd.DataFrame, every: int, late: int) -> pd.DataFrame:
-    """`points` of any run, with its `late_loss` in all rows."""
+    """`points` of any run, with its `late_loss` in the last row."""
     whole = log.reindex(columns=[*log, *METRICS.difference(log.columns)])
-    return points(whole, every).assign(late_loss=late_loss(log, late))
+    found = points(whole, every)
+    return found.assign(late_loss=[np.nan] * (len(found) - 1) + [late_loss(log, late)])
+
+
+def over_seeds(table: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
+    """Curves of mean and standard deviation over seeds: a row for each step, a column ``<name>_sd`` beside each."""
+    grouped = table.groupby([*labels, "step"], sort=False)[columns]
+    return grouped.mean().join(grouped.std(ddof=1).add_suffix("_sd")).reset_index()

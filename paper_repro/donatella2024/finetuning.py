@@ -22,7 +22,8 @@ def finetuning(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     "pre-trained": no learning), method, start ("carry", "gradient"; "momentum": signSGD with momentum
     exp(-damping time); "" without a device or momentum), time [RC] (nan where start is ""), seed, step, loss (mean of
     the batches since the last point), test_loss and test_accuracy (where evaluated), late_loss (mean over the last
-    steps; inf if the run diverged), text_sha256 (of all help topics: they are those of the Python that runs this).
+    steps, in the last row of a run; inf if it diverged), text_sha256 (in the first row; of all help topics: they are
+    those of the Python that runs this).
     """
     base = task(settings)
     cases = [(*case, s) for case in _cases(settings) for s in run_seeds(seed, settings.seeds)]
@@ -36,7 +37,8 @@ def finetuning(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     )
     text = datasets.load(base.data, None, part="finetune", context=settings.context).details["text_sha256"]
     first = ["section", "method", "start", "time", "seed", "step"]
-    return table[[*first, *(name for name in table if name not in first)]].assign(text_sha256=text)
+    table = table[[*first, *(name for name in table if name not in first)]]
+    return table.assign(text_sha256=[text] + [None] * (len(table) - 1))
 
 
 def _cases(settings) -> list[tuple[dict, Method, dict]]:

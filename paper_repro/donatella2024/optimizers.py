@@ -15,11 +15,12 @@ from paper_repro.logs import logs
 from paper_repro.training import Training
 from paper_repro.tuning import METHODS, TASKS, tuned, with_method
 
-from .curves import points, run_seeds
+from .curves import over_seeds, points, run_seeds
 from .settings import DAMPING, PAPER_OPTIONS
 from .step_times import Batch, device_seconds
 
 PAPER = " (paper)"
+MEASURED, LATE = ["loss", "test_accuracy"], 0.25
 TNGD_TIME = METHODS["TNGD"].fixed["time"]  # [RC], the paper's
 # outputs or derivatives of the network for one sample each, per batch of b samples and dz outputs (Table 1)
 MODEL_CALLS = {"NGD": "b dz", "NGD-CG": "2 c", "TNGD": "b dz", "TNGD-Adam": "b dz", "K-FAC": "b dz"}
@@ -28,8 +29,19 @@ MODEL_CALLS = {"NGD": "b dz", "NGD-CG": "2 c", "TNGD": "b dz", "TNGD-Adam": "b d
 def optimizers_table(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     """Training loss and test accuracy of every method against steps.
 
-    Columns: task, method, seed; step, loss (mean of the batches since the last point), test_loss, test_accuracy.
+    Columns: section ("curve", "late"), task, method; for "curve" step, loss (mean of the batches since the last point)
+    and test_accuracy, means over seeds, loss_sd and test_accuracy_sd; for "late" seed, loss and test_accuracy, means
+    over the last quarter of the points.
     """
+    table = all_points(settings, seed)
+    last = table.groupby(["task", "method"]).step.transform("max")
+    late = table[table.step > (1.0 - LATE) * last].groupby(["task", "method", "seed"], sort=False)[MEASURED]
+    curve, late = over_seeds(table, ["task", "method"], MEASURED), late.mean().reset_index()
+    return pd.concat([curve.assign(section="curve"), late.assign(section="late")], ignore_index=True)
+
+
+def all_points(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
+    """Points of all runs: task, method, seed, step, loss, test_accuracy."""
     entropy = np.atleast_1d(seed.entropy)[:1]  # the user's seed: the same runs in both tables
     seeds = run_seeds(np.random.SeedSequence(int(entropy[0])), settings.seeds)
     cases = [(task, method, s) for task in settings.tasks for method in settings.methods for s in seeds]
@@ -38,19 +50,18 @@ def optimizers_table(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
         points(log, settings.every).assign(task=task, method=method, seed=s)
         for (task, method, s), log in zip(cases, found, strict=True)
     ]
-    table = pd.concat(parts, ignore_index=True)
-    return table[["task", "method", "seed", *(name for name in table if name not in ("task", "method", "seed"))]]
+    return pd.concat(parts, ignore_index=True)[["task", "method", "seed", "step", *MEASURED]]
 
 
 def optimizers_in_time(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """The same with how long the steps take.
+    """The same curves with how long the steps take.
 
-    Columns: those of `optimizers_table`, then for a step, equal in all rows of a method: digital_seconds (measured),
-    load_seconds, relax_seconds, read_seconds (of the device, modelled; 0 without one), simulation_seconds (measured,
-    what it takes to simulate the device), model_calls (Table 1).
+    Columns: those of a curve of `optimizers_table`, then for a step, equal in all rows of a method: digital_seconds
+    (measured), load_seconds, relax_seconds, read_seconds (of the device, modelled; 0 without one), simulation_seconds
+    (measured, what it takes to simulate the device), model_calls (Table 1).
     """
     with using(replace(active(), timed="")):  # no time is read off these
-        table = optimizers_table(settings, seed)
+        table = over_seeds(all_points(settings, seed), ["task", "method"], MEASURED)
     times = [
         {"task": task, "method": method} | of_method
         for task in settings.tasks

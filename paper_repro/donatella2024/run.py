@@ -31,15 +31,15 @@ def carried_state(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 
     Columns: series ("carry", "stale", "gradient", "zero": TNGD; "momentum": exact natural gradient with momentum
     exp(-damping time); "null momentum": in the null space of each curvature only; "exact": none), time, delay [RC],
-    momentum, seed, step, loss (mean of the batches since the last point), test_loss, test_accuracy, late_loss (mean
-    over the last steps, equal in all rows of a run; inf if it diverged).
+    seed, step, loss (mean of the batches since the last point), late_loss (mean over the last steps, in the last row of
+    a run; inf if it diverged).
     """
     rows, seeds = [], run_seeds(seed, settings.seeds)
     cases = carried_cases(settings)
     found = iter(sweep_points(settings, [(optimizer, options, s) for _, optimizer, options in cases for s in seeds]))
     for labels, _, _ in cases:
         rows += [next(found).assign(**labels, seed=s) for s in seeds]
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True)[["series", "time", "delay", "seed", "step", "loss", "late_loss"]]
 
 
 def carried_cases(settings) -> list[tuple[dict, str, dict]]:
@@ -47,20 +47,19 @@ def carried_cases(settings) -> list[tuple[dict, str, dict]]:
     cases = []
     for time in settings.times:
         momentum = float(np.exp(-settings.damping * time))
-        labels = {"time": time, "delay": 0.0, "momentum": momentum}
+        labels = {"time": time, "delay": 0.0}
         for start in ("carry", "gradient", "zero"):
             cases.append((labels | {"series": start}, "TNGD", {"time": time, "start": start}))
         cases.append((labels | {"series": "momentum"}, "NaturalGradient", {"momentum": momentum}))
         cases.append((labels | {"series": "null momentum"}, null_momentum.NAME, {"momentum": momentum}))
     first, last = settings.times[0], settings.times[-1]
     for time in (first, last):
-        labels = {"series": "stale", "time": time, "delay": 0.0, "momentum": float(np.exp(-settings.damping * time))}
+        labels = {"series": "stale", "time": time, "delay": 0.0}
         cases.append((labels, "TNGD", {"time": time, "curvature_timing": "stale"}))
     for delay in settings.delays:
         labels = {"series": "carry", "time": first, "delay": delay}
-        labels["momentum"] = float(np.exp(-settings.damping * (first + delay)))
         cases.append((labels, "TNGD", {"time": first, "delay": delay}))
-    exact = {"series": "exact", "time": np.inf, "delay": 0.0, "momentum": 0.0}
+    exact = {"series": "exact", "time": np.inf, "delay": 0.0}
     return [*cases, (exact, "NaturalGradient", {})]
 
 

@@ -24,15 +24,13 @@ PARTS = ["digital_seconds", "load_seconds", "relax_seconds", "read_seconds"]
 
 
 def _curve(table, method, column="loss") -> pd.Series:
-    """Mean over seeds against step."""
-    return table[table.method == method].groupby("step")[column].mean()
+    """Mean over seeds, and over tasks, against step."""
+    return table[(table.method == method) & table.step.notna()].groupby("step")[column].mean()
 
 
 def late(table, method, column="loss") -> pd.Series:
     """Mean over the last quarter of the points, by seed."""
-    part = table[table.method == method]
-    last = part[part.step > 0.75 * part.step.max()]
-    return last.groupby("seed")[column].mean()
+    return table[(table.method == method) & (table.section == "late")].groupby("seed")[column].mean()
 
 
 def _seconds(table, method) -> float:

@@ -52,10 +52,10 @@ def quantised_training(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 
     Columns: task, method, variant ("ideal": not rounded; "plain"; "members": an ensemble of rounded factors; "refine";
     "input": factors and right-hand sides rounded; "output": solutions rounded), rounding, bits, seed; step, loss (mean
-    of the batches since the last point), test_loss, test_accuracy; then, equal in all rows of a run: damping,
-    condition_number (largest of a damped factor, median over steps; 0 where there is none), area (mean loss of all
-    batches), late (mean test loss in the last quarter), gain_area, gain_late (Adam's less this one's, same seed),
-    share_area, share_late (gain over K-FAC's mean gain), stopped (why a run ended early; its losses are missing).
+    of the batches since the last point), stopped (why a run ended early; its losses are missing); then, in the first
+    row of a run: damping, condition_number (largest of a damped factor, median over steps; 0 where there is none),
+    area (mean loss of all batches), late (mean test loss in the last quarter), gain_area, gain_late (Adam's less this
+    one's, same seed), share_area, share_late (gain over K-FAC's mean gain).
     """
     seeds = run_seeds(seed, settings.seeds)
     triples = [
@@ -70,7 +70,17 @@ def quantised_training(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
         for (task, case, run), log in zip(triples, found, strict=True)
     ]
     table = pd.concat(parts, ignore_index=True)
-    return pd.concat([with_gains(of_task) for _, of_task in table.groupby("task", sort=False)], ignore_index=True)
+    table = pd.concat([with_gains(of_task) for _, of_task in table.groupby("task", sort=False)], ignore_index=True)
+    return told_once(table.drop(columns=["test_loss", "test_accuracy"]))
+
+
+def told_once(table: pd.DataFrame) -> pd.DataFrame:
+    """Facts of a run in its first row alone."""
+    facts = ["damping", "condition_number", *(f"{kind}{name}" for kind in ("", "gain_", "share_") for name in LOSSES)]
+    later = table.index.difference(runs(table).index)
+    table = table.copy()
+    table.loc[later, facts] = np.nan
+    return table
 
 
 def training(task: str, case: Case, settings, seed: int) -> Training:

@@ -17,9 +17,9 @@ def speedup_model(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
 
     Columns: section ("model" or "assumption"); for "model": workload, N, positions, method ("Adam", "K-FAC", "K-FAC
     (eigh)", "T-KFAC (invert)", "T-KFAC (solve)"), interval, kappa, unit (RC) [s], parallel (a device for each
-    factor), part, seconds, step_seconds (of the whole step), speedup, speedup_eigh (K-FAC's step, by Cholesky or
-    eigh, over this one), overhead (over Adam's), low, high (time to the first-order target over Adam's). For
-    "assumption": name, value, source.
+    factor), seconds (of the whole step), speedup, speedup_eigh (K-FAC's step, by Cholesky or eigh, over this one),
+    overhead (over Adam's), low, high (time to the first-order target over Adam's). For "assumption": name, value,
+    source.
     """
     rows = [{"section": "assumption"} | row for row in assumptions(settings)]
     columns = {kappa: unit_times(kappa, seed) for kappa in settings.condition_numbers}
@@ -62,12 +62,11 @@ def _workload_rows(workload, interval, columns, settings):
     for name, parts, label in cases:
         step = sum(parts.values())
         overhead = step / totals["Adam"]
-        facts = {"step_seconds": step, "speedup": totals["K-FAC"] / step, "overhead": overhead}
+        facts = {"seconds": step, "speedup": totals["K-FAC"] / step, "overhead": overhead}
         facts["speedup_eigh"] = totals["K-FAC (eigh)"] / step
         if name != "Adam":
             facts |= {"low": overhead * hardware.steps_low, "high": overhead * hardware.steps_high}
-        for part, value in parts.items():
-            yield {"method": name, **label, "part": part, "seconds": value, **facts}
+        yield {"method": name, **label, **facts}
 
 
 def assumptions(settings) -> list[dict]:

@@ -41,43 +41,37 @@ def at(table: pd.DataFrame, **wanted) -> pd.DataFrame:
 
 def advantage(table, host, loading, d, kappa, eps=0.1) -> float:
     """Seconds of the quickest rival over those of the device."""
-    return float(at(table, host=host, loading=loading, d=d, kappa=kappa, eps=eps).advantage.iloc[0])
+    return float(at(table, section="map", host=host, d=d, kappa=kappa, eps=eps)[loading].item())
 
 
 def _exponent_in_size(table) -> float:
-    line = at(table, host=HERE, loading="free", kappa=table.kappa.max(), eps=0.1)
-    line = line[line.d >= 1000].drop_duplicates("d")
-    return float(np.polyfit(np.log(line.d), np.log(line.advantage), 1)[0])
+    line = at(table, section="map", host=HERE, kappa=table.kappa.max(), eps=0.1)
+    line = line[line.d >= 1000]
+    return float(np.polyfit(np.log(line.d), np.log(line.free), 1)[0])
 
 
 def _largest(table, host, loading) -> float:
-    part = at(table, host=host, loading=loading)
-    return float(part[part.d <= 10_000].advantage.max())
+    part = at(table, section="map", host=host)
+    return float(part[part.d <= 10_000][loading].max())
 
 
 def _refinement(table) -> float:
     """Points won with refinement over those that a single run wins by itself."""
-    part = at(table, host=HERE, loading="counted")
-    seconds = part.pivot_table(index=["kappa", "d", "eps"], columns="contender", values="seconds")
-    rival = seconds[["Cholesky", "CG"]].min(axis=1)
-    alone = int((seconds["device"] < rival).sum())
-    both = int((seconds[["device", "device, refined"]].min(axis=1) < rival).sum())
-    return both / alone if alone else np.inf
+    alone = int(at(table, section="map", host=HERE).one_run.astype(bool).sum())
+    return _points_won(table, "counted") / alone if alone else np.inf
 
 
 def _points_won(table, loading) -> int:
-    part = at(table, host=HERE, loading=loading).drop_duplicates(["kappa", "d", "eps"])
-    return int((part.advantage > 1.0).sum())
+    return int((at(table, section="map", host=HERE)[loading] > 1.0).sum())
 
 
 def share_won(table, host, loading) -> float:
     """Share of points at which TNGD is the quickest way to a natural gradient."""
-    part = at(table, host=host, loading=loading)
-    return float(part[part.method == "TNGD"].winner.astype(bool).mean())
+    return float((at(table, host=host, loading=loading).winner == "TNGD").mean())
 
 
 def _tngd(table, column: str) -> float:
-    return float(at(table, host=THERE, loading="load counted", method="TNGD", **TYPICAL)[column].item())
+    return float(at(table, host=THERE, loading="load counted", **TYPICAL)[column].item())
 
 
 NUMBERS = {

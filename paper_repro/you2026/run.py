@@ -68,15 +68,14 @@ def _cost_until(points: pd.DataFrame, column: str, level: float) -> dict:
 def speed_cost(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     """The Cauchy-Schwarz inequality at every step of the runs of `dissipation_training`.
 
-    Columns: task, method, seed, step, decrease (-g^T d), dissipation (Delta_F), metric_cost (d^T F d), excess; the last
-    is Delta_F d^T F d over the square of the decrease, not below 1.
+    Columns: task, method, seed, step, decrease (-g^T d), dissipation (Delta_F), metric_cost (d^T F d).
     """
-    columns = ["step", "predicted_decrease", "dissipation", "metric_cost", "excess"]
+    columns = ["step", "predicted_decrease", "dissipation", "metric_cost"]
     parts = [
         log[columns].assign(task=task, method=method, seed=s) for task, method, s, log in _all_logs(settings, seed)
     ]
     table = pd.concat(parts, ignore_index=True).rename(columns={"predicted_decrease": "decrease"})
-    measured = ["decrease", "dissipation", "metric_cost", "excess"]
+    measured = ["decrease", "dissipation", "metric_cost"]
     table[measured] = table[measured].astype(np.float32)  # seven digits: thousands of rows are kept with the picture
     return table[["task", "method", "seed", "step", *measured]]
 

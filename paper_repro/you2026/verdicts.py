@@ -65,8 +65,14 @@ def _least_cost_rank(table, series: str, times_steps: bool = False) -> float:
 # -- speed and cost
 
 
+def ratios(table: pd.DataFrame) -> pd.Series:
+    """Delta_F d^T F d over the square of the decrease, not below 1, of each step that has one."""
+    moved = table[table.decrease != 0.0]
+    return moved.metric_cost * moved.dissipation / moved.decrease**2
+
+
 def _excess(table, method: str, quantile: float) -> float:
-    return float(table[table.method == method].excess.quantile(quantile))
+    return float(ratios(table[table.method == method]).quantile(quantile))
 
 
 def finished(table: pd.DataFrame, method: str) -> float:
@@ -76,9 +82,8 @@ def finished(table: pd.DataFrame, method: str) -> float:
 
 
 def _least_excess(table) -> float:
-    """The smallest ratio of cost to bound over all steps of all methods, from the three columns themselves."""
-    ratio = table.metric_cost * table.dissipation / table.decrease**2
-    return float(ratio[table.decrease != 0.0].min())
+    """The smallest ratio of cost to bound over all steps of all methods."""
+    return float(ratios(table).min())
 
 
 # -- rules and budgets

@@ -52,6 +52,16 @@ def test_crossing_with_loading_by_hand():
     assert break_even.crossings(table).value.item() == pytest.approx(roots.max(), rel=0.02)
 
 
+def test_loading_is_what_it_costs_and_the_winner_is_the_quickest():
+    """Counted less free: 16 bits of d^2 numbers at 50 Gb/s."""
+    family, dims = flat_family(10.0, [0.1]), [100, 1000]
+    table = break_even.solve_map(dims, [0.1], [family], tl.Device.tngd(), [machine()])
+    seconds = table[table.contender == "device"].pivot(index="d", columns="loading", values="seconds")
+    np.testing.assert_allclose(seconds.counted - seconds.free, 16.0 * seconds.index**2 / 50e9, rtol=1e-6)
+    least = table.groupby(["loading", "d"]).seconds.transform("min")
+    assert (table.winner == (table.seconds == least)).all()
+
+
 def test_refined_time_is_that_of_a_real_run(seed):
     """Rounds and device time of thermolinalg's refinement with the planned round, within a round more."""
     d, kappa, eps = 60, 50.0, 1e-6

@@ -1,14 +1,18 @@
 """Every paper has a drawing module, tests and claims; every figure is in them."""
 
 import importlib
+import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import figures
 import paper_repro
 from figures.catalogue import ORDER, PAPERS, all_figures
 
 HERE = Path(__file__).parent
+GALLERY = Path(figures.__file__).parent / "gallery"
 FOLDERS = sorted(path.parent.name for path in Path(paper_repro.__file__).parent.glob("*/run.py"))
 
 
@@ -50,3 +54,17 @@ def test_figures_are_whole(name):
     assert set(spec.settings) == {"smoke", "default", "paper"}
     assert spec.look.endswith(".")
     assert spec.note.endswith(".")
+
+
+def test_tables_of_the_gallery_are_small():
+    """A table has what its picture and its verdicts need: all of them are written anew with every gallery."""
+    sizes = {path.name: path.stat().st_size for path in GALLERY.glob("*.csv")}
+    assert set(sizes) == {f"{name}.csv" for name in all_figures()}
+    assert sum(sizes.values()) < 2_000_000
+
+
+@pytest.mark.parametrize("name", all_figures())
+def test_gallery_has_the_files_that_its_record_vouches_for(name):
+    record = json.loads((GALLERY / f"{name}.json").read_text())
+    for end in ("csv", "png", "pdf"):
+        assert sha256((GALLERY / f"{name}.{end}").read_bytes()).hexdigest() == record[f"{end}_sha256"]

@@ -20,7 +20,7 @@ def steps_by_hand(optimizer, n=5, curvature=None):
 class TestOptax:
     @pytest.fixture(autouse=True)
     def _installed(self):
-        pytest.importorskip("optax", reason="pip install '.[optax]'")
+        pytest.importorskip("optax", reason="pip install '.[jax]'")
 
     @pytest.mark.parametrize("optimizer", [SGD(0.05, momentum=0.9), Adam(0.1)], ids=lambda o: type(o).__name__)
     def test_same_steps_on_a_pytree(self, optimizer):

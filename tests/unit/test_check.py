@@ -32,6 +32,7 @@ def test_real_array_refuses(value, message):
 
 def test_vector():
     assert _validation.vector([1, 2], "v", 2).shape == (2,)
+    assert _validation.vector(np.repeat([1.0, 2.0], 2)[::2], "v", 2).flags.c_contiguous  # sums have the same bits
     for value, size, message in (
         ([], None, r"v must have shape \(d,\), got \(0,\)"),
         ([[1.0]], None, r"v must have shape \(d,\), got \(1, 1\)"),

@@ -320,8 +320,9 @@ class Krylov:
     def _ritz(self, run: _Recurrence, vectors: bool) -> tuple[np.ndarray, ...]:
         """Ritz values, ascending, and with `vectors` their eigenvectors: known to be positive and within the bounds."""
         matrix = np.array(run.alpha), np.array(run.beta)
-        found = scipy.linalg.eigh_tridiagonal(*matrix, eigvals_only=not vectors)
-        found = found if vectors else (found,)
+        scale = np.ldexp(1.0, np.frexp(max(np.abs(part).max(initial=0.0) for part in matrix))[1] - 1)  # a power of 2
+        found = scipy.linalg.eigh_tridiagonal(*(part / scale for part in matrix), eigvals_only=not vectors)
+        found = (scale * found[0], found[1]) if vectors else (scale * found,)
         lowest, highest = float(found[0][0]), float(found[0][-1])
         if lowest <= 0:
             raise NotPositiveDefinite(
