@@ -71,11 +71,12 @@ def cells(read_noise, beta, levels, stochastic, matrix_range, dac_range=None, ba
     if dac_range is not None:
         inputs = Cell({"dac_bits": 4, "dac_range": dac_range} | base)
         found |= {"dac_bits": inputs, "dac_range": inputs}
-    return found | {
+    found |= {
         "eps_sys (read_noise)": Cell(GAINS | read_noise.sheet),
         "eps_sys (adc_bits)": Cell(GAINS | stochastic.sheet, stochastic.ensemble),
         "mismatch (matrix_bits)": Cell(MISMATCH | matrix.sheet),
     }
+    return found
 
 
 def converter(full_scale, rounding="nearest", ensemble=False, **others):
@@ -112,9 +113,9 @@ TABLE = {
     ),
     "lyapunov, independent reads": of_moments(0.9, 18.0, 0.65, 0.85),
     "lyapunov, spaced reads": of_moments(0.9, 18.0, 0.65, 0.85),
-    "expm": of_moments(1.0, 21.0, 0.65, 0.9),
-    "negexpm": of_moments(1.0, 21.0, 0.65, 0.9),
-    "expm_action": of_moments(1.0, 21.0, 0.65, 0.9),
+    "expm": of_moments(1.0, 23.0, 0.65, 0.9),
+    "negexpm": of_moments(1.0, 23.0, 0.65, 0.9),
+    "expm_action": of_moments(1.0, 23.0, 0.65, 0.9),
     "logdet": cells(*2 * [Cell({"read_noise": 0.3, "beta": 2.0})], converter(14.0), converter(14.0, "stochastic"), 1.3),
     "TNGD": cells(
         Cell({"read_noise": 1.6}), Cell({"beta": 1 / 16}), converter(35.0), converter(42.0, "stochastic"), 1.3, 7.0
@@ -132,7 +133,12 @@ TABLE = {
 
 # The second solution converts what the first gave: next to no noise, so that no number is near the edge of two levels.
 TABLE["K-FAC, solve"] |= dict.fromkeys(("dac_bits", "dac_range"), Cell({"dac_bits": 4, "dac_range": 0.8, "beta": 1e5}))
-TABLE["inv, duration"]["adc_bits (rounding)"] = TABLE["inv, duration"]["rounding"]
+# An auto-ranging converter covers what is read, gains and all.
+for reads in ("solve, spaced reads", "solve, independent reads"):
+    TABLE[reads]["eps_sys (adc_range)"] = Cell(GAINS | {"adc_bits": 12, "beta": 1e4})
+for once in ("solve, integrator", "inv, duration"):
+    del TABLE[once]["eps_sys (adc_bits)"]  # its gains would be lost beside the rounding of one conversion
+    TABLE[once]["adc_bits (rounding)"] = TABLE[once]["rounding"]
 
 WITHOUT_EFFECT = {
     "R": "the unit of time",
@@ -228,7 +234,8 @@ def target(row: Row, device, seeds=SEEDS):
 def scores(row: Row, seeds=SEEDS):
     """z of all entries (seeds, size)."""
     value, stderr = runs(row.estimator, row.device, row.cell.ensemble, row.simulator, row.n_chains, seeds)
-    return ((value - target(row, row.device, seeds)) / stderr).reshape(seeds, -1)
+    with np.errstate(divide="ignore"):  # an error of zero is for the caller to see
+        return ((value - target(row, row.device, seeds)) / stderr).reshape(seeds, -1)
 
 
 def in_turn(z):
@@ -239,6 +246,7 @@ def in_turn(z):
 @pytest.mark.parametrize("row", marked())
 def test_value_and_stderr_are_those_of_the_device(row):
     z = scores(row)
+    assert np.isfinite(z).all(), f"standard error 0 in a share {np.mean(~np.isfinite(z)):.2g} of the entries"
     oracles.assert_calibrated(in_turn(z))
     if "eps_sys" in row.field:  # gains differ from cell to cell: right on average is not enough
         for entry in z.T:
@@ -271,6 +279,7 @@ def power(row: Row):
     """
     _, stderr = runs(row.estimator, row.device, row.cell.ensemble, row.simulator, row.n_chains, SEEDS)
     xi, right = np.random.default_rng(0).standard_normal(stderr.shape), target(row, row.device)
+    stderr = np.median(stderr, axis=0)
     limit, error = unaware(row)
     moves = []
     for z in (xi + (right - limit) / stderr, xi * stderr / error):

@@ -51,12 +51,20 @@ def assert_same_protocol(one, other):
             assert first == pytest.approx(second, rel=0.02), name
 
 
+@pytest.mark.parametrize("n_chains", [1, 8])
 @pytest.mark.parametrize("sheet", DEVICES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_inverse_and_lyapunov_have_the_same_stderr(protocol, sheet):
+def test_inverse_and_lyapunov_have_the_same_stderr(protocol, sheet, n_chains):
     device = tl.Device(**DEVICES[sheet])
-    one, other = two_inverses(A, **PROTOCOLS[protocol], burn_in=SETTLED, device=device)
+    one, other = two_inverses(A, **PROTOCOLS[protocol], burn_in=SETTLED, device=device, n_chains=n_chains)
     np.testing.assert_allclose(one.stderr, other.stderr, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sheet", DEVICES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_inverse_and_lyapunov_are_both_symmetric(protocol, sheet):
+    for r in two_inverses(A, **PROTOCOLS[protocol], device=tl.Device(**DEVICES[sheet])):
+        np.testing.assert_array_equal(r.value, r.value.T)
 
 
 @pytest.mark.parametrize("matrix", [A, SLOW], ids=["kappa 4", "kappa 100"])
