@@ -25,7 +25,7 @@ SHIFT, DAMPING = 0.4, 0.04
 BURN_IN = 60.0  # RC: nothing is left of the start
 SOLVE_READS, SOLVE_SPACING, SOLVE_TIME = 120, 2.0, 40.0
 MOMENT_READS, PAIRS = 1600, 1500
-RAMP = {"duration": 4.0, "n_steps": 8, "n_paths": 1000}
+RAMP = {"duration": 4.0, "n_steps": 8, "n_paths": 500}
 REFERENCE = 0.5
 STEP_READS, EULER_STEP = 20, 0.1
 
@@ -131,7 +131,7 @@ def solution(protocol, half):
 
 def integration_time(n_chains):
     """Of the integrator of products."""
-    return 600.0 if n_chains == 1 else 200.0
+    return 800.0 if n_chains == 1 else 200.0
 
 
 def inverse_options(protocol, n_chains):
