@@ -130,7 +130,7 @@ TABLE = {
         *2 * [Cell({"read_noise": 0.22, "beta": 2.0})], converter(14.0), converter(14.0, "stochastic"), 1.3
     ),
     "TNGD": cells(
-        Cell({"read_noise": 1.6}), Cell({"beta": 1 / 16}), converter(35.0), converter(42.0, "stochastic"), 1.3, 7.0
+        Cell({"read_noise": 1.8}), Cell({"beta": 1 / 16}), converter(35.0), converter(42.0, "stochastic"), 1.3, 7.0
     ),
     "K-FAC, solve": cells(
         Cell({"read_noise": 0.15, "beta": 250.0}),
