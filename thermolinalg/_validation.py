@@ -29,7 +29,19 @@ def _float_array(value, name: str) -> np.ndarray:
         raise ValueError(f"{name} must be real, got dtype {array.dtype}; split it into real and imaginary parts")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}")
-    return np.asarray(array, dtype=np.float64)
+    return _in_order(np.asarray(array, dtype=np.float64))
+
+
+def _in_order(array: np.ndarray) -> np.ndarray:
+    """The array, or a contiguous copy where BLAS could not take it as it lies.
+
+    Products with strided vectors and unaligned arrays add up in another order, so the last digit of a result would
+    depend on how the caller stores a number.
+    """
+    flags, strides = array.flags, array.strides
+    if flags.aligned and (flags.forc or (array.itemsize in strides[-2:] and min(strides) > 0)):
+        return array
+    return array.copy()
 
 
 def _require_finite(array: np.ndarray, name: str) -> None:

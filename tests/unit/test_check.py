@@ -15,6 +15,18 @@ def test_real_array_widens():
     assert _validation.real_array(array, "a") is array
 
 
+def test_real_array_keeps_what_blas_takes_and_copies_what_it_does_not():
+    whole = np.arange(24.0).reshape(4, 6)
+    for array in (whole, whole.T, whole[:, 1:4], whole[1:3].T, np.zeros((3, 1))[:, 0], np.array(2.0)):
+        assert _validation.real_array(array, "a") is array
+    raw = np.zeros(8 * 4 + 1, dtype=np.uint8)[1:].view(np.float64)
+    for array in (np.arange(8.0)[::2], whole[:, 1], whole[::-1, ::-1], whole[:, ::2], np.broadcast_to(1.0, 3), raw):
+        found = _validation.real_array(array, "a")
+        assert found.flags.c_contiguous
+        assert found.flags.aligned
+        np.testing.assert_array_equal(found, array)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

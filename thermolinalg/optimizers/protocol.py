@@ -8,7 +8,7 @@ Parameters are flat float arrays and curvatures are those of `thermolinalg.curva
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,7 +85,8 @@ class State:
     step : int
         Steps taken.
     arrays : dict of str to ndarray
-        Momenta, voltages, factors; with `step` and the optimiser itself all that a run needs to go on.
+        Momenta, voltages, factors; with `step` and the optimiser itself all that a run needs to go on. Kept in C
+        order: what a copy or a file makes of a state takes the same steps to the last digit.
     report : Report or None
         Of the last step.
     """
@@ -93,6 +94,16 @@ class State:
     step: int = 0
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     report: Report | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.arrays, dict):  # JAX rebuilds a state from placeholders
+            arrays = {name: _in_c_order(array) for name, array in self.arrays.items()}
+            object.__setattr__(self, "arrays", arrays)
+
+
+def _in_c_order(array: Any) -> Any:
+    """The array itself where it is in C order and aligned, else a copy that is; anything else as it is."""
+    return np.require(array, requirements=("C", "A")) if isinstance(array, np.ndarray) else array
 
 
 class Move(NamedTuple):
