@@ -14,8 +14,9 @@ import numpy as np
 
 from thermolinalg import _validation
 
-from .differentiation import Model, Tape
+from .differentiation import Model
 from .layers import Block, Field, Layer
+from .network import Tape
 from .transformers import lora, transformer, vision_transformer
 
 __all__ = [
