@@ -25,7 +25,7 @@ import pandas as pd
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .rounded_primitives import Effort, Primitive, problem
 
@@ -104,8 +104,8 @@ def predicted_error(task: Primitive, bits: int, strategy: str, *, response: Resp
     >>> 0.49 < predicted_error(task, 9, "nearest") / predicted_error(task, 8, "nearest") < 0.51
     True
     """
-    bits = _validation.count(bits, "bits", least=2)
-    _validation.choice(strategy, "strategy", STRATEGIES[:3])
+    bits = checks.count(bits, "bits", least=2)
+    checks.choice(strategy, "strategy", STRATEGIES[:3])
     response = Response.of(task) if response is None else response
     step = tl.hardware.Quantizer(bits).step(np.abs(task.A).max())
     remainder = task.A / step - np.floor(task.A / step)
@@ -149,8 +149,8 @@ def measured_error(task: Primitive, bits: int, strategy: str, *, rng=None) -> di
     >>> measured_error(task, 12, "merged", rng=0)["error"] < measured_error(task, 12, "nearest", rng=0)["error"] / 30
     True
     """
-    _validation.choice(strategy, "strategy", STRATEGIES)
-    generator = _validation.generator(rng)
+    checks.choice(strategy, "strategy", STRATEGIES)
+    generator = checks.generator(rng)
     rounding = "stochastic" if strategy == "stochastic" else "nearest"
     if strategy == "refined" and task.refine is None:
         raise ValueError(f"strategy 'refined' is for solve, got {task.name}")
@@ -227,7 +227,7 @@ def error_against_bits(
     """
     seed = np.random.SeedSequence(0) if seed is None else seed
     tasks, generators = [], []
-    for k in range(_validation.count(repeats, "repeats")):
+    for k in range(checks.count(repeats, "repeats")):
         generator = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, k)))
         A = tl.problems.with_condition(d, condition_number, generator)
         tasks.append(problem(name, A, effort=effort, rng=generator))

@@ -9,7 +9,7 @@ from itertools import pairwise
 import jax
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 from thermolinalg.curvature.cotangents import LIKELIHOODS
 
 from .layers import Block, Field, Layer, check_inputs, check_labels, check_weights, layer_gram
@@ -84,8 +84,8 @@ class Model:
         names = [block.name for block in self.blocks] + list(self.constants)
         if not self.blocks or len(set(names)) < len(names):
             raise ValueError(f"blocks must be one or more, with names of their own, got {names}")
-        self.output_size = _validation.count(output_size, "output_size")
-        self.likelihood = _validation.choice(likelihood, "likelihood", LIKELIHOODS)
+        self.output_size = checks.count(output_size, "output_size")
+        self.likelihood = checks.choice(likelihood, "likelihood", LIKELIHOODS)
         ends = pairwise(np.cumsum([0, *(block.size for block in self.blocks)]).tolist())
         self.layers = tuple(
             Layer(block.name, start, stop, block.shape, block.kronecker)
@@ -100,12 +100,12 @@ class Model:
 
     def init(self, seed) -> np.ndarray:
         """Parameters (N,) to begin with: anything `numpy.random.default_rng` takes, drawn by NumPy alone."""
-        rng = _validation.generator(seed)
+        rng = checks.generator(seed)
         return np.concatenate([block.draw(rng).ravel() for block in self.blocks])
 
     def arrays(self, theta) -> dict[str, np.ndarray]:
         """The parameters by the name of their layer, each in its shape: views of theta."""
-        return self._network.split(_validation.vector(theta, "theta", self.size))
+        return self._network.split(checks.vector(theta, "theta", self.size))
 
     # What a caller asks for
 
@@ -153,15 +153,15 @@ class Model:
 
     def jvp(self, theta, inputs, v) -> np.ndarray:
         """J v, (b, p, z)."""
-        return self._call("jvp", theta, inputs, _validation.vector(v, "v", self.size))
+        return self._call("jvp", theta, inputs, checks.vector(v, "v", self.size))
 
     def vjp(self, theta, inputs, u) -> np.ndarray:
         """J^T u, (N,), for u (b, p, z)."""
-        return self._call("vjp", theta, inputs, _validation.real_array(u, "u"))
+        return self._call("vjp", theta, inputs, checks.real_array(u, "u"))
 
     def ggn_product(self, theta, inputs, v, *, mask=None) -> np.ndarray:
         """J^T H J v / (b p), H the Hessian of the loss in the outputs: a jvp and a vjp (arXiv:2405.13817, Eq. 9)."""
-        v, weights = _validation.vector(v, "v", self.size), None if mask is None else check_weights(mask)
+        v, weights = checks.vector(v, "v", self.size), None if mask is None else check_weights(mask)
         return self._call("ggn_product", theta, inputs, v, weights)
 
     def kronecker_inputs(self, theta, inputs, cotangents) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -193,7 +193,7 @@ class Model:
     # The door: NumPy arrays are checked, the function is compiled once, what comes out is finite
 
     def _call(self, name: str, theta, inputs, *rest):
-        theta = _validation.vector(theta, "theta", self.size)
+        theta = checks.vector(theta, "theta", self.size)
         inputs = check_inputs(inputs, self.inputs)
         if name not in self._compiled:
             self._compiled[name] = jax.jit(getattr(self._network, name))
@@ -219,7 +219,7 @@ class Model:
         return f, *targets
 
     def _cotangents(self, cotangents) -> np.ndarray:
-        c = _validation.real_array(cotangents, "cotangents")
+        c = checks.real_array(cotangents, "cotangents")
         if c.ndim != 4 or c.size == 0 or c.shape[3] != self.output_size:
             raise ValueError(f"cotangents must have shape (b, k, p, {self.output_size}), got {c.shape}")
         return c
