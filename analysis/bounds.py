@@ -55,7 +55,7 @@ def speed_cost(curvature: Curvature, gradient, directions, *, cutoff=1e-10) -> p
     gradient : (N,) array_like
         g.
     directions : (N,) or (k, N) array_like
-        v, one a row.
+        v, one per row.
     cutoff : float
         Relative eigenvalue up to which F counts as singular.
 

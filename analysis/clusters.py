@@ -1,4 +1,4 @@
-"""Where tasks run (`workers`), how long that takes on paper (`expected_seconds`), what each task costs beside itself.
+"""Where tasks run (`workers`), how long that takes on paper (`expected_seconds`), what a task costs on top of its work.
 
 Model: n tasks of t seconds on W workers take ``ceil(n / W) t`` of work, or ``n c`` where that is longer, c being what
 the one process that sends tasks out and keeps their results spends on each. So more than t / c workers do not help.

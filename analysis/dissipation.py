@@ -76,7 +76,7 @@ def preconditioner_excess(curvature: Curvature, preconditioner: Curvature, gradi
     preconditioner : Curvature
         Fh, positive definite.
     gradients : (N,) or (k, N) array_like
-        g, one a row.
+        g, one per row.
     cutoff : float
 
     Returns

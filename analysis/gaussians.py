@@ -15,7 +15,7 @@ def root(S) -> np.ndarray:
 def bures_squared(S0, S1) -> float:
     """Squared Bures distance ``tr S0 + tr S1 - 2 tr (S0^1/2 S1 S0^1/2)^1/2`` of two covariances.
 
-    Worked out as ``|S0^1/2 - S1^1/2 Q|_F^2``, Q the orthogonal polar factor of ``S1^1/2 S0^1/2``: it does not cancel
+    Computed as ``|S0^1/2 - S1^1/2 Q|_F^2``, Q the orthogonal polar factor of ``S1^1/2 S0^1/2``: it does not cancel
     where the two are close.
 
     Parameters

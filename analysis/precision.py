@@ -3,7 +3,7 @@ r"""Error of an answer against the word length of the converter that programs A,
 Strategies: "nearest", one matrix rounded to nearest; "stochastic", one matrix rounded at random; "merged", an ensemble
 of rounded matrices whose mean is A, the answers averaged by weight (Aifer et al., arXiv:2401.16231; for `solve` and
 `inv` that is `thermolinalg.mitigate`); "refined", iterative refinement with exact residuals. But for the last, noise
-is averaged away as far as the device can do it, and reported beside.
+is averaged away as far as the device can do it, and reported apart.
 
 Let f(H) be what a noiseless device answers that holds H in place of A, h the distance of levels, dA_ij independent in
 the lower triangle with variance V_ij, and E_ij the symmetric unit matrices. To leading order in h
@@ -192,7 +192,7 @@ def error_against_bits(
     name: str, bits: Sequence[int], *, strategies=STRATEGIES, d=8, condition_number=5.0, repeats=8,
     effort: Effort | None = None, seed: np.random.SeedSequence | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Error of a primitive against word length for each strategy, over random matrices, with the prediction beside it.
+    """Error of a primitive against word length for each strategy, over random matrices, with its prediction.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ class Ramp:
 
 
 def ramp_cost(A0, A1, durations, *, b0=None, b1=None, beta=1.0) -> pd.DataFrame:
-    """Dissipated work of a linear ramp beside its limits and the bounds, for each duration.
+    """Dissipated work of a linear ramp compared with its limits and the bounds, for each duration.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ def _lyapunov(A, effort, rng) -> Primitive:
 def _logdet(A, effort, rng) -> Primitive:
     def run(H, generator, share):
         paths = max(LEAST_PATHS, round(share * effort.n_paths))
-        with warnings.catch_warnings():  # of few paths: their error bar is reported beside
+        with warnings.catch_warnings():  # of few paths: their error bar is reported as well
             warnings.simplefilter("ignore", tl.errors.UnreliableWork)
             return tl.logdet(
                 H, duration=effort.ramp, n_paths=paths, n_steps=effort.ramp_steps, estimator="bar",

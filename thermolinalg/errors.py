@@ -24,7 +24,7 @@ class NotConverged(RuntimeError):
 
 
 class NotEquilibrated(UserWarning):
-    """The burn-in is too short: the transient is not small beside the standard error."""
+    """The burn-in is too short: the transient is not small compared with the standard error."""
 
 
 class UnreliableWork(UserWarning):

@@ -1,4 +1,4 @@
-"""What the primitives return: frozen records in which every random number has its standard error beside it."""
+"""What the primitives return: frozen records in which every random number comes with its standard error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Physical time and energy of one run on the device; means, worked out from the run's law.
+    """Physical time and energy of one run on the device; means, computed from the run's law.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Estimate:
     value : ndarray
         The estimate, float64.
     stderr : ndarray
-        Its standard error, shaped like `value`; worked out when first asked for.
+        Its standard error, shaped like `value`; computed lazily.
     stderr_kind : str
         "law" (exact, from the law of the read-out), "chains" (scatter of independent chains), "rms" (one root mean
         square for all entries, from a stochastic trace), "autocorrelation" or "batch means" (from a trajectory).
@@ -141,12 +141,12 @@ class Estimate:
         "law", "path" or "data" (a trajectory that the caller brought).
     device : Device or None
     cost : Cost or None
-        Worked out when first asked for.
+        Computed lazily.
     clipped : dict
         Numbers that saturated a converter: keys "matrix", "dac", "adc".
     products : int or None
         Matrix-vector products used, for operators that have nothing else.
-    caution : float or None
+    planning_margin : float or None
         For `rtol` with bounds only: requested error over the error expected for this run (rms).
     rounds : tuple of Round
         History of iterative refinement; empty for a single run.
@@ -165,12 +165,12 @@ class Estimate:
     cost: _Late = _Late()
     clipped: dict = field(default_factory=dict)
     products: int | None = None
-    caution: float | None = None
+    planning_margin: float | None = None
     rounds: tuple[Round, ...] = ()
     stderr_error_source: Callable[[], float] | None = field(default=None, repr=False)
 
     def __reduce__(self):
-        """Pickle the numbers: a standard error that is still to be worked out is worked out first."""
+        """Pickle the numbers: a standard error that is not yet computed is computed first."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["stderr_source"] = self.stderr
         if self.stderr_error_source is not None:
@@ -191,7 +191,7 @@ class Estimate:
         return self.stderr_source  # type: ignore[return-value]
 
     def to_frame(self):
-        """A pandas DataFrame with columns value and stderr, one row an entry (needs the `analysis` extra)."""
+        """A pandas DataFrame with columns value and stderr, one row per entry (needs the `analysis` extra)."""
         try:
             import pandas as pd
         except ImportError as error:  # pragma: no cover
@@ -206,7 +206,7 @@ class Estimate:
             readout = f"{self.n_reads} reads, {spacing}"
         size = float(np.sqrt(np.mean(np.square(self.value))))
         if callable(self.stderr_source) and (self.value.ndim > 1 or self.stderr_kind == "rms"):
-            error = "standard error not worked out yet"
+            error = "standard error not computed yet"
         else:
             error = f"rms standard error {float(np.sqrt(np.mean(np.square(self.stderr)))):.2g} ({self.stderr_kind})"
         lines = [
@@ -219,8 +219,9 @@ class Estimate:
         if self.rounds:
             last = self.rounds[-1]
             lines.append(f"  {len(self.rounds)} rounds of refinement, last correction {last.correction:.2g} of x")
-        if self.caution is not None:
-            lines.append(f"  planned from bounds: error expected {self.caution:.3g} times below the requested one")
+        if self.planning_margin is not None:
+            margin = f"{self.planning_margin:.3g}"
+            lines.append(f"  planned from bounds: error expected {margin} times below the requested one")
         if sum(self.clipped.values()):
             lines.append("  saturated: " + ", ".join(f"{n} in {name}" for name, n in self.clipped.items() if n))
         biases = ("matrix_bits", "dac_bits", "mismatch", "eps_sys")
@@ -322,14 +323,14 @@ class WorkEstimate:
 
     @property
     def slow_limit(self) -> float:
-        """Dissipation of this protocol in the limit of slow ramps, worked out when first asked for."""
+        """Dissipation of this protocol in the limit of slow ramps, computed lazily."""
         if callable(self.slow_limit_source):
             object.__setattr__(self, "slow_limit_source", self.slow_limit_source())
         return self.slow_limit_source  # type: ignore[return-value]
 
     @property
     def bound(self) -> float:
-        """Least dissipation of any protocol in the limit of slow ramps, worked out when first asked for."""
+        """Least dissipation of any protocol in the limit of slow ramps, computed lazily."""
         if callable(self.bound_source):
             object.__setattr__(self, "bound_source", self.bound_source())
         return self.bound_source  # type: ignore[return-value]

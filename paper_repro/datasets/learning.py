@@ -105,7 +105,7 @@ class LearningData:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the names, types, shapes and bytes of all arrays; worked out on first access."""
+        """Hash of the names, types, shapes and bytes of all arrays; computed lazily."""
         digest = hashlib.sha256()
         for part in ("train_inputs", "train_labels", "train_mask", "test_inputs", "test_labels", "test_mask"):
             value = getattr(self, part)

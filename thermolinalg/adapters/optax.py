@@ -48,7 +48,7 @@ def as_optax(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
 
     def update(gradients, state, params=None, **extra):
         if params is None:
-            raise ValueError("update needs params: the optimisers here work out the step at a point")
+            raise ValueError("update needs params: the optimisers of thermolinalg compute the step at a point")
         flat_params, unravel = _flat(params)
         flat_gradient, _ = _flat(gradients)
         curvature = extra.pop("curvature", None)

@@ -64,7 +64,7 @@ class Torch(torch.optim.Optimizer):
         Parameters
         ----------
         closure : callable, optional
-            Works out the loss and the gradients anew.
+            Computes the loss and the gradients anew.
         curvature, **options
             Of the optimiser's `step`.
 

@@ -86,7 +86,7 @@ def nonlinear_average(
     A, b, *, dt, n_steps, burn_in_steps=0, x0=None, n_chains=64, v_max=None, feedback_bits=None, feedback_range="auto",
     component_drift=None, beta=None, device=None, rng=None, workers=None,
 ) -> NonlinearAverage:  # fmt: skip
-    """Average the outputs of a device whose amplifiers clip, whose feedback is rounded, whose components wander.
+    """Average the outputs of a device whose amplifiers clip, whose feedback is rounded, whose components drift.
 
     Steps ``dx = -(q(A(t) s(x)) - b) dt + sqrt(2/beta) dW`` by Euler-Maruyama:
 
@@ -168,7 +168,8 @@ def nonlinear_average(
         )
     circuit = _Circuit(
         operator=operator, b=b, beta=beta, v_max=_rails(v_max, operator, b),
-        feedback=_feedback(feedback_bits, feedback_range, operator, b, beta), wander=_wander(component_drift),
+        feedback=_feedback(feedback_bits, feedback_range, operator, b, beta),
+        component_drift=_component_drift(component_drift),
     )  # fmt: skip
     start = np.broadcast_to(start, (n_chains, d))
 
@@ -250,7 +251,7 @@ class _Circuit:
     beta: float
     v_max: float
     feedback: tuple[Quantizer, float] | None
-    wander: tuple[float, float] | None
+    component_drift: tuple[float, float] | None
 
 
 def _even(value, name: str, least: int) -> int:
@@ -291,7 +292,7 @@ def _feedback(bits, full_scale, operator, b, beta):
     return Quantizer(bits, full_scale), full_scale
 
 
-def _wander(component_drift) -> tuple[float, float] | None:
+def _component_drift(component_drift) -> tuple[float, float] | None:
     if component_drift is None:
         return None
     settings = _validation.vector(component_drift, "component_drift", 2)
@@ -300,27 +301,27 @@ def _wander(component_drift) -> tuple[float, float] | None:
 
 
 class _Components:
-    """The wandering entries of A of some chains, all of them in their stationary law at the start."""
+    """The drifting entries of A of some chains, all of them in their stationary law at the start."""
 
     def __init__(self, circuit, generator, chains, dt):
         self.A = np.ascontiguousarray(circuit.operator.dense())
-        self.sd, time = circuit.wander
+        self.sd, time = circuit.component_drift
         self.generator, d = generator, len(self.A)
         self.decay, self.kick = np.exp(-dt / time), np.sqrt(-np.expm1(-2.0 * dt / time))
         self.noise, self.z = np.empty((chains, d * (d + 1) // 2)), np.zeros((chains, d, d))
-        kernels.wander(0.0, 1.0, self._fresh(), self.z)
+        kernels.drift_components(0.0, 1.0, self._fresh(), self.z)
 
     def _fresh(self):
         return self.generator.standard_normal(out=self.noise)
 
     def advance(self):
         """One step."""
-        kernels.wander(self.decay, self.kick, self._fresh(), self.z)
+        kernels.drift_components(self.decay, self.kick, self._fresh(), self.z)
 
     def product(self, x):
         """A(t) x for every chain."""
         out = np.empty_like(x)
-        kernels.wandering_product(self.A, self.sd, self.z, x, out)
+        kernels.drifted_product(self.A, self.sd, self.z, x, out)
         return out
 
 
@@ -360,7 +361,7 @@ def _run(generator, circuit, start, dt, burn_in_steps, n_steps):
     """Averages of fine and of double steps, last voltages; counts of clipped outputs and conversions."""
     fine, coarse = _Paths(circuit, start, dt), _Paths(circuit, start, 2.0 * dt)
     components = None
-    if circuit.wander is not None:
+    if circuit.component_drift is not None:
         components = _Components(circuit, generator.spawn(1)[0], len(start), dt)
     step, first = 0, np.empty_like(fine.x)
     for noise in blocks(burn_in_steps + n_steps, start.size):

@@ -196,7 +196,7 @@ class KroneckerCurvature(Curvature):
     def second_moments(self, bases=None) -> np.ndarray:
         """Second moments (p, r) of the gradients of the samples along the basis vectors: diagonal of Q^T S Q.
 
-        S is the sum of outer products of the gradients themselves, one a sample and cotangent (with its positions
+        S is the sum of outer products of the gradients themselves, one per sample and cotangent (with its positions
         summed), which A x G only approximates; Q is V_A x V_G.
 
         Parameters

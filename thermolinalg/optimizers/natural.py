@@ -150,7 +150,7 @@ def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
     ValueError
         Shapes that do not fit; damping not positive.
     NotPositiveDefinite
-        A damping that is lost in rounding beside a singular J J^T.
+        A damping that is lost in the rounding of a singular J J^T.
 
     Notes
     -----

@@ -122,7 +122,7 @@ class Optimizer:
     Attributes
     ----------
     needs : {"gradient", "curvature", "kronecker"}
-        What `step` must be given beside the gradient: nothing, any curvature, or one with Kronecker blocks.
+        What `step` must be given besides the gradient: nothing, any curvature, or one with Kronecker blocks.
     """
 
     needs = "gradient"

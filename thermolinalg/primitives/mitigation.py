@@ -182,9 +182,9 @@ def mitigate(
 
     The time of the protocol is shared out by weight: member k of weight p_k gets ``p_k duration`` or ``p_k n_reads``
     (rounded, and at least one), so the merged answer is the mean of as many samples as one run would have taken, give
-    or take a read a member. Each member pays its own load and burn-in. Rounding must be small beside the smallest
-    eigenvalue, condition number times relative step well below 1: where it is not, a member may be worse than the
-    matrix rounded to nearest.
+    or take one read per member. Each member pays its own load and burn-in. Rounding must be small compared with the
+    smallest eigenvalue, condition number times relative step well below 1: where it is not, a member may be worse than
+    the matrix rounded to nearest.
 
     Parameters
     ----------
