@@ -5,9 +5,10 @@ import scipy.linalg
 import scipy.sparse
 
 from . import _validation
+from ._typing import ArrayLike, RNGLike
 
 
-def wishart(d, degrees=None, rng=None) -> np.ndarray:
+def wishart(d: int, degrees: int | None = None, rng: RNGLike = None) -> np.ndarray:
     """Wishart matrix ``G G^T / degrees`` with a (d, degrees) Gaussian G.
 
     Parameters
@@ -41,7 +42,7 @@ def wishart(d, degrees=None, rng=None) -> np.ndarray:
     return G @ G.T / degrees
 
 
-def with_spectrum(eigenvalues, rng=None) -> np.ndarray:
+def with_spectrum(eigenvalues: ArrayLike, rng: RNGLike = None) -> np.ndarray:
     """A matrix with the given eigenvalues and eigenvectors drawn uniformly (Haar).
 
     Parameters
@@ -77,7 +78,7 @@ def with_spectrum(eigenvalues, rng=None) -> np.ndarray:
     return (A + A.T) / 2.0
 
 
-def with_condition(d, kappa, rng=None) -> np.ndarray:
+def with_condition(d: int, kappa: float, rng: RNGLike = None) -> np.ndarray:
     """A matrix of norm 1 with eigenvalues spaced evenly in the logarithm from 1/kappa to 1.
 
     Parameters
@@ -110,7 +111,7 @@ def with_condition(d, kappa, rng=None) -> np.ndarray:
     return with_spectrum(np.geomspace(1.0 / kappa, 1.0, d), rng)
 
 
-def laplacian(*grid) -> scipy.sparse.csr_array:
+def laplacian(*grid: int) -> scipy.sparse.csr_array:
     """Negative Laplacian with Dirichlet boundaries on a grid of 1 to 3 dimensions, unit spacing.
 
     Parameters
@@ -145,7 +146,7 @@ def laplacian(*grid) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(total)
 
 
-def laplacian_eigenvalues(*grid) -> np.ndarray:
+def laplacian_eigenvalues(*grid: int) -> np.ndarray:
     """Eigenvalues of `laplacian`: sums over the axes of 4 sin^2(pi k / (2 (n + 1))), k = 1 .. n.
 
     Parameters
@@ -175,13 +176,13 @@ def laplacian_eigenvalues(*grid) -> np.ndarray:
     return np.sort(total)
 
 
-def _grid(grid) -> list[int]:
+def _grid(grid: tuple[int, ...]) -> list[int]:
     if not 1 <= len(grid) <= 3:
         raise ValueError(f"a Laplacian has 1 to 3 axes, got {len(grid)}")
     return [_validation.count(n, "points along an axis") for n in grid]
 
 
-def mikota(d) -> np.ndarray:
+def mikota(d: int) -> np.ndarray:
     """Stiffness matrix of Mikota's chain of d springs: tridiagonal, ill conditioned (kappa about d^2 or more).
 
     Springs k_i = d + 1 - i and masses m_i = 1/i give the eigenfrequencies 1, 2, .., d exactly: the eigenvalues of
@@ -219,7 +220,7 @@ def mikota(d) -> np.ndarray:
     return np.diag(springs + after) - np.diag(springs[1:], 1) - np.diag(springs[1:], -1)
 
 
-def toeplitz(d, rho=0.9) -> np.ndarray:
+def toeplitz(d: int, rho: float = 0.9) -> np.ndarray:
     """The correlation matrix rho^|i-j| of an AR(1) series (Kac-Murdock-Szego); its inverse is tridiagonal.
 
     Parameters

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Cost:
     def __add__(self, later: "Cost") -> "Cost":
         """Cost of this run and a later one on the same device: what is stored at the end is the later run's."""
 
-        def both(one, other):
+        def both(one: float | None, other: float | None) -> float | None:
             return None if one is None or other is None else one + other
 
         return Cost(
@@ -101,10 +104,10 @@ class Round:
 class _Late:
     """A field that is given a value, or a function that computes it lazily; None if neither."""
 
-    def __set_name__(self, owner, name: str):
+    def __set_name__(self, owner: type | None, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance, owner=None) -> Any:
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return None  # what `dataclass` takes for the default
         value = vars(instance)[self.name]
@@ -112,7 +115,7 @@ class _Late:
             value = vars(instance)[self.name] = value()
         return value
 
-    def __set__(self, instance, value: Any) -> None:
+    def __set__(self, instance: Any, value: Any) -> None:
         vars(instance)[self.name] = value
 
 
@@ -169,13 +172,12 @@ class Estimate:
     rounds: tuple[Round, ...] = ()
     stderr_error_source: Callable[[], float] | None = field(default=None, repr=False)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
         """Pickle the numbers: a standard error that is not yet computed is computed first."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["stderr_source"] = self.stderr
         if self.stderr_error_source is not None:
-            error = self.stderr_error
-            values["stderr_error_source"] = _Constant(error)
+            values["stderr_error_source"] = _Constant(self.stderr_error_source())
         return partial(type(self), **values), ()
 
     @property
@@ -186,11 +188,13 @@ class Estimate:
     @property
     def stderr(self) -> np.ndarray:
         """Standard error of `value`, entry by entry; see `stderr_kind`."""
-        if callable(self.stderr_source):
-            object.__setattr__(self, "stderr_source", self.stderr_source())
-        return self.stderr_source  # type: ignore[return-value]
+        value = self.stderr_source
+        if callable(value):
+            value = value()
+            object.__setattr__(self, "stderr_source", value)
+        return value
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """A pandas DataFrame with columns value and stderr, one row per entry (needs the `analysis` extra)."""
         try:
             import pandas as pd
@@ -324,16 +328,20 @@ class WorkEstimate:
     @property
     def slow_limit(self) -> float:
         """Dissipation of this protocol in the limit of slow ramps, computed lazily."""
-        if callable(self.slow_limit_source):
-            object.__setattr__(self, "slow_limit_source", self.slow_limit_source())
-        return self.slow_limit_source  # type: ignore[return-value]
+        value = self.slow_limit_source
+        if callable(value):
+            value = value()
+            object.__setattr__(self, "slow_limit_source", value)
+        return value
 
     @property
     def bound(self) -> float:
         """Least dissipation of any protocol in the limit of slow ramps, computed lazily."""
-        if callable(self.bound_source):
-            object.__setattr__(self, "bound_source", self.bound_source())
-        return self.bound_source  # type: ignore[return-value]
+        value = self.bound_source
+        if callable(value):
+            value = value()
+            object.__setattr__(self, "bound_source", value)
+        return value
 
     def __str__(self) -> str:
         label = ", a bound: it uses the spectrum" if self.protocol == "optimal" else ""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _validation
+from ._typing import ArrayLike, FloatArray
 from ._validation import warn
 from .errors import UnreliableStderr
 from .results import Estimate
@@ -14,7 +15,7 @@ FEWEST = 50  # effective reads from which on a standard error can be told from t
 CHAINS_FOR_SCATTER = 4  # chains from which the scatter of their means says something
 
 
-def autocorrelation_time(xs) -> np.ndarray:
+def autocorrelation_time(xs: ArrayLike) -> np.ndarray:
     """Integrated autocorrelation time ``1 + 2 sum_k rho_k``, in reads.
 
     Parameters
@@ -44,7 +45,7 @@ def autocorrelation_time(xs) -> np.ndarray:
     return _integrated(_autocovariance(xs - xs.mean(axis=0)))
 
 
-def _autocovariance(centred):
+def _autocovariance(centred: FloatArray) -> FloatArray:
     """Mean of x_k x_{k+lag}, times 1 - lag/n, at all lags along the first axis, by FFT."""
     n = centred.shape[0]
     length = 1 << (2 * n - 1).bit_length()
@@ -52,7 +53,7 @@ def _autocovariance(centred):
     return np.fft.irfft(power, length, axis=0)[:n] / n
 
 
-def _integrated(covariance):
+def _integrated(covariance: FloatArray) -> FloatArray:
     """1 + 2 sum_k rho_k up to Sokal's window, from autocovariances along the first axis."""
     n, start = covariance.shape[0], covariance[0]
     rho = np.divide(covariance, start, out=np.zeros_like(covariance), where=start > 0)
@@ -64,7 +65,7 @@ def _integrated(covariance):
     return np.maximum(np.take_along_axis(times, window[None], axis=0)[0], 1.0 / n)
 
 
-def effective_sample_size(xs) -> np.ndarray:
+def effective_sample_size(xs: ArrayLike) -> np.ndarray:
     """Number of independent reads that carry the same information about the mean: n over `autocorrelation_time`.
 
     Parameters
@@ -93,7 +94,7 @@ def effective_sample_size(xs) -> np.ndarray:
     return xs.shape[0] / autocorrelation_time(xs)
 
 
-def batch_means(xs, n_batches: int = 32) -> np.ndarray:
+def batch_means(xs: ArrayLike, n_batches: int = 32) -> np.ndarray:
     """Standard error of the mean from the scatter of the means of consecutive batches.
 
     Parameters
@@ -126,7 +127,9 @@ def batch_means(xs, n_batches: int = 32) -> np.ndarray:
     return np.ldexp(_batches(xs, n_batches).std(axis=0, ddof=1) / np.sqrt(n_batches), exponent)
 
 
-def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=32) -> Estimate:
+def time_average(
+    times: ArrayLike, xs: ArrayLike, *, burn_in: float = 0.0, method: str = "autocorrelation", n_batches: int = 32
+) -> Estimate:
     """Time average of any trajectory, with the standard error that its own correlations imply.
 
     Parameters
@@ -204,7 +207,9 @@ def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=
     )  # fmt: skip
 
 
-def _standard_error(times, reads, means, regular, method, n_batches):
+def _standard_error(
+    times: FloatArray, reads: FloatArray, means: FloatArray, regular: bool, method: str, n_batches: int
+) -> FloatArray:
     """Standard error (d,) of the average of reads (n, chains, d), with the means (chains, d) of the chains."""
     chains = len(means)
     n_batches = _validation.count(n_batches, "n_batches", least=2)
@@ -223,7 +228,7 @@ def _standard_error(times, reads, means, regular, method, n_batches):
     return stderr
 
 
-def _warn_if_few(size, each, variance):
+def _warn_if_few(size: int, each: FloatArray, variance: FloatArray) -> None:
     """`UnreliableStderr` where an average of `size` reads of variance `each` is worth fewer than FEWEST of them."""
     still = (each == 0.0) | (variance == 0.0)
     effective = min(size, float(np.min(np.divide(each, variance, out=np.full_like(each, size), where=~still))))
@@ -235,7 +240,7 @@ def _warn_if_few(size, each, variance):
         )
 
 
-def _batches(reads, n_batches):
+def _batches(reads: FloatArray, n_batches: int) -> FloatArray:
     """Means (n_batches, ..) of consecutive batches; the last reads may be left out."""
     size = reads.shape[0] // n_batches
     if size < 1:
@@ -243,7 +248,7 @@ def _batches(reads, n_batches):
     return reads[: size * n_batches].reshape(n_batches, size, *reads.shape[1:]).mean(axis=1)
 
 
-def _uneven_batches(times, reads, n_batches):
+def _uneven_batches(times: FloatArray, reads: FloatArray, n_batches: int) -> FloatArray:
     """Means (n_batches, ..) over equal spans of time of a trajectory read at uneven times (linear in between)."""
     edges = np.linspace(times[0], times[-1], n_batches + 1)
     flat = reads.reshape(times.size, -1)
@@ -253,13 +258,13 @@ def _uneven_batches(times, reads, n_batches):
     return (np.diff(at_edges, axis=0) / np.diff(edges)[:, None]).reshape(n_batches, *reads.shape[1:])
 
 
-def _scaled(xs, axis=0):
+def _scaled(xs: FloatArray, axis: int | tuple[int, ...] = 0) -> tuple[FloatArray, np.ndarray]:
     """xs with magnitudes up to 1, whose squares neither over- nor underflow, and the exponents of 2 taken out."""
     exponent = np.frexp(np.abs(xs).max(axis=axis))[1]
     return np.ldexp(xs, -exponent), exponent
 
 
-def _series(xs) -> np.ndarray:
+def _series(xs: ArrayLike) -> np.ndarray:
     xs = _validation.real_array(xs, "xs")
     if xs.ndim < 1 or xs.shape[0] < 2 or xs.size == 0:
         raise ValueError(f"xs must hold at least 2 reads along its first axis, got shape {xs.shape}")

@@ -1,10 +1,14 @@
 """Any optimiser of the library as an Optax gradient transformation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
+from .._typing import FloatArray
 from ..optimizers import Optimizer, State
 
 jax.tree_util.register_pytree_node(  # the report is not part of what a run needs to go on, and is dropped
@@ -43,10 +47,10 @@ def as_optax(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"optimizer must be an Optimizer of thermolinalg.optimizers, got {type(optimizer).__name__}")
 
-    def init(params):
+    def init(params: Any) -> State:
         return optimizer.init(_flat(params)[0])
 
-    def update(gradients, state, params=None, **extra):
+    def update(gradients: Any, state: State, params: Any = None, **extra: Any) -> tuple[Any, State]:
         if params is None:
             raise ValueError("update needs params: the optimisers of thermolinalg compute the step at a point")
         flat_params, unravel = _flat(params)
@@ -60,7 +64,7 @@ def as_optax(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _flat(tree):
+def _flat(tree: Any) -> tuple[FloatArray, Callable[[FloatArray], Any]]:
     """One float64 vector, and the way back to a pytree with the dtypes of its leaves."""
     flat, unravel = ravel_pytree(tree)
     if isinstance(flat, jax.core.Tracer):

@@ -1,8 +1,12 @@
 """Any optimiser of the library as a PyTorch optimiser."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 import torch
 
+from ..curvature import Curvature
 from ..optimizers import Optimizer, Report, State
 
 
@@ -34,7 +38,7 @@ class Torch(torch.optim.Optimizer):
     >>> optimizer = Torch(net.parameters(), tl.optimizers.SGD(0.1))  # doctest: +SKIP
     """
 
-    def __init__(self, params, optimizer: Optimizer):
+    def __init__(self, params: Iterable[torch.nn.Parameter], optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise ValueError(f"optimizer must be one of thermolinalg.optimizers, got {type(optimizer).__name__}")
         self.optimizer = optimizer
@@ -54,11 +58,13 @@ class Torch(torch.optim.Optimizer):
         return self.param_groups[0]["params"]
 
     @staticmethod
-    def _flat(tensors) -> np.ndarray:
+    def _flat(tensors: Iterable[torch.Tensor]) -> np.ndarray:
         return np.concatenate([t.reshape(-1).to("cpu", torch.float64).numpy() for t in tensors])
 
     @torch.no_grad()
-    def step(self, closure=None, *, curvature=None, **options):
+    def step(
+        self, closure: Callable[[], Any] | None = None, *, curvature: Curvature | None = None, **options: Any
+    ) -> Any:
         """One step.
 
         Parameters
@@ -80,7 +86,8 @@ class Torch(torch.optim.Optimizer):
         if missing:
             raise ValueError(f"{missing} parameters have no gradient; call backward first, or leave them out")
         if "lr" in self.param_groups[0]:
-            self.optimizer.learning_rate = float(self.param_groups[0]["lr"])
+            rule: Any = self.optimizer  # which has a rate, as there is an lr
+            rule.learning_rate = float(self.param_groups[0]["lr"])
         theta = self._flat(self._params)
         theta, self._state = self.optimizer.step(
             theta, self._flat([p.grad for p in self._params]), curvature, self._state, **options
@@ -91,12 +98,12 @@ class Torch(torch.optim.Optimizer):
             start += p.numel()
         return loss
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """That of PyTorch, and all the optimiser needs to go on."""
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in self._state.arrays.items()}
         return super().state_dict() | {"thermolinalg": {"step": self._state.step, "arrays": arrays}}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """From `state_dict`."""
         state_dict = dict(state_dict)
         own = state_dict.pop("thermolinalg")

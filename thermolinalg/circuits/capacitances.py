@@ -11,12 +11,13 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray
 from ..operators import Dense
 
 __all__ = ["CapacitiveForm", "capacitive_form", "capacitors", "maxwell_matrix"]
 
 
-def maxwell_matrix(own, coupling) -> np.ndarray:
+def maxwell_matrix(own: ArrayLike, coupling: ArrayLike) -> np.ndarray:
     """The Maxwell matrix of capacitors to ground and between cells.
 
     Parameters
@@ -50,15 +51,17 @@ def maxwell_matrix(own, coupling) -> np.ndarray:
         i = int(own.argmin())
         raise ValueError(f"own must be positive, got {own[i]:.6g} for cell {i}")
     if coupling.min() < 0:
-        i, j = np.unravel_index(coupling.argmin(), coupling.shape)
-        raise ValueError(f"coupling must not be negative, got {coupling[i, j]:.6g} between cells {i} and {j}")
+        row, column = np.unravel_index(coupling.argmin(), coupling.shape)
+        raise ValueError(
+            f"coupling must not be negative, got {coupling[row, column]:.6g} between cells {row} and {column}"
+        )
     if np.diag(coupling).any():
         i = int(np.diag(coupling).argmax())
         raise ValueError(f"coupling must have a zero diagonal, got {coupling[i, i]:.6g} for cell {i}")
     return np.diag(own + coupling.sum(axis=1)) - coupling
 
 
-def capacitors(matrix) -> tuple[np.ndarray, np.ndarray]:
+def capacitors(matrix: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Capacitances to ground and between cells that make up a Maxwell matrix: the inverse of `maxwell_matrix`.
 
     Parameters
@@ -86,10 +89,10 @@ def capacitors(matrix) -> tuple[np.ndarray, np.ndarray]:
     coupling = -matrix
     np.fill_diagonal(coupling, 0.0)
     if coupling.min() < 0:
-        i, j = np.unravel_index(coupling.argmin(), coupling.shape)
+        row, column = np.unravel_index(coupling.argmin(), coupling.shape)
         raise ValueError(
-            f"matrix[{i}, {j}] = {matrix[i, j]:.6g} must not be positive: a capacitor between two cells can only lower "
-            "an off-diagonal; capacitive_form(matrix) flips signs or doubles the cells where that helps"
+            f"matrix[{row}, {column}] = {matrix[row, column]:.6g} must not be positive: a capacitor between two cells "
+            "can only lower an off-diagonal; capacitive_form(matrix) flips signs or doubles the cells where that helps"
         )
     own = matrix.sum(axis=1)
     if own.min() <= 0:
@@ -117,7 +120,7 @@ class CapacitiveForm:
     readout: np.ndarray
 
 
-def capacitive_form(A) -> CapacitiveForm:
+def capacitive_form(A: ArrayLike) -> CapacitiveForm:
     """A network of capacitors that stands for a symmetric positive definite matrix, if there is one.
 
     Three devices, in this order, each only where needed:
@@ -183,7 +186,7 @@ def capacitive_form(A) -> CapacitiveForm:
     return CapacitiveForm(matrix=_scaled(doubled, np.tile(scales, 2)), readout=readout)
 
 
-def _balancing_signs(A) -> np.ndarray | None:
+def _balancing_signs(A: FloatArray) -> np.ndarray | None:
     """Signs s (d,) with s_i s_j A_ij <= 0 off the diagonal, from neighbour to neighbour; None if there are none."""
     d = len(A)
     links = -np.sign(A)
@@ -202,7 +205,7 @@ def _balancing_signs(A) -> np.ndarray | None:
     return signs if (np.outer(signs, signs) * links >= 0).all() else None
 
 
-def _scales(held) -> np.ndarray:
+def _scales(held: FloatArray) -> np.ndarray:
     """y > 0 such that ``held y`` is positive: all ones where they serve."""
     d = len(held)
     if held.sum(axis=1).min() > 0:
@@ -211,5 +214,5 @@ def _scales(held) -> np.ndarray:
     return y / y.max()
 
 
-def _scaled(held, scales) -> np.ndarray:
+def _scaled(held: FloatArray, scales: FloatArray) -> np.ndarray:
     return scales[:, None] * held * scales

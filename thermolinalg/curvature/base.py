@@ -7,6 +7,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from ..operators import Modal
 from ..operators.base import require_positive_definite
 
@@ -32,7 +33,7 @@ class Curvature(Modal):
         """Number of parameters N."""
         return self.shape[0]
 
-    def quadratic(self, v) -> float:
+    def quadratic(self, v: ArrayLike) -> float:
         """v^T F v for v (N,): the squared length of a step in this metric."""
         v = _validation.vector(v, "v", self.size)
         return float(v @ self.matvec(v))
@@ -41,13 +42,13 @@ class Curvature(Modal):
         """Which mode coordinates have an eigenvalue above `cutoff` times the largest."""
         return self.rates > cutoff * self.rates.max(initial=0.0)
 
-    def pseudoinverse(self, v, cutoff: float = 1e-10) -> np.ndarray:
+    def pseudoinverse(self, v: ArrayLike, cutoff: float = 1e-10) -> np.ndarray:
         """F^+ v, with eigenvalues up to `cutoff` times the largest taken for zero."""
         inverse = np.zeros_like(self.rates)
         np.divide(1.0, self.rates, out=inverse, where=self.range_mask(cutoff))
         return self.weighted(inverse, v)
 
-    def null_part(self, v, cutoff: float = 1e-10) -> np.ndarray:
+    def null_part(self, v: ArrayLike, cutoff: float = 1e-10) -> np.ndarray:
         """P0 v, the projection on the null space by the same cut-off."""
         return self.weighted(np.where(self.range_mask(cutoff), 0.0, 1.0), v)
 
@@ -82,7 +83,7 @@ class Damped(Modal):
     (0.5, 3.5)
     """
 
-    def __init__(self, curvature: Curvature, damping: float):
+    def __init__(self, curvature: Curvature, damping: float) -> None:
         self.curvature = curvature
         self.damping = _validation.positive(damping, "damping", zero=True)
         self.shape = curvature.shape
@@ -91,39 +92,39 @@ class Damped(Modal):
         require_positive_definite(low, high, size, f"{type(curvature).__name__} + damping I (damping={damping:g})")
 
     @cached_property
-    def rates(self):
+    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
         """Eigenvalue of each mode coordinate."""
         return self.curvature.rates + self.damping
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """Those of the curvature."""
         return self.curvature.to_modes(v)
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """Those of the curvature."""
         return self.curvature.from_modes(c)
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[float, float]:
         """Smallest and largest eigenvalue."""
         values = self.curvature.eigenvalues
         return float(values.min()) + self.damping, float(values.max()) + self.damping
 
     @property
-    def eigenvalues(self):
+    def eigenvalues(self) -> FloatArray:
         """All N eigenvalues."""
         return self.curvature.eigenvalues + self.damping
 
-    def matvec(self, v):
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """(F + damping I) v."""
         return self.curvature.matvec(v) + self.damping * np.asarray(v)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (N,) of f(F + damping I)."""
         return self.curvature.diagonal(lambda rates: f(rates + self.damping))
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """How many numbers a device must be told: those of the curvature; damping is one more resistor."""
         return self.curvature.n_programmed
 
@@ -155,7 +156,7 @@ def norm(v: np.ndarray) -> float:
     return float(np.linalg.norm(unit)) * scale
 
 
-def real_rows(value) -> np.ndarray:
+def real_rows(value: ArrayLike) -> np.ndarray:
     """Rows J (n, N), one for each sample and cotangent."""
     rows = _validation.real_array(value, "rows")
     if rows.ndim != 2 or rows.size == 0:

@@ -3,16 +3,17 @@ r"""Dissipation Delta_F = g^T F^-1 g of a step, and how much more than the least
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray
 from .base import Curvature, unit_scaled
 
 
-def _inverse(curvature: Curvature, v, damping: float, cutoff: float) -> np.ndarray:
+def _inverse(curvature: Curvature, v: FloatArray, damping: float, cutoff: float) -> np.ndarray:
     if damping == 0.0:
         return curvature.pseudoinverse(v, cutoff)
     return curvature.damped(damping).function(lambda rates: 1.0 / rates, v)
 
 
-def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) -> float:
+def dissipation(curvature: Curvature, gradient: ArrayLike, *, damping: float = 0.0, cutoff: float = 1e-10) -> float:
     r"""Delta_F = g^T (F + damping I)^-1 g: the loss that a unit natural-gradient step promises, in nats.
 
     Parameters
@@ -50,7 +51,9 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
     return half_batch_dissipation(curvature, gradient, gradient, damping=damping, cutoff=cutoff)
 
 
-def half_batch_dissipation(curvature: Curvature, first, second, *, damping=0.0, cutoff=1e-10) -> float:
+def half_batch_dissipation(
+    curvature: Curvature, first: ArrayLike, second: ArrayLike, *, damping: float = 0.0, cutoff: float = 1e-10
+) -> float:
     """Unbiased Delta_F from the gradients of two independent half batches: g1^T (F + damping I)^-1 g2.
 
     Parameters
@@ -79,7 +82,7 @@ def half_batch_dissipation(curvature: Curvature, first, second, *, damping=0.0, 
     return float(first @ _inverse(curvature, second, damping, cutoff))
 
 
-def excess_factor(curvature: Curvature, gradient, direction, *, cutoff=1e-10) -> float:
+def excess_factor(curvature: Curvature, gradient: ArrayLike, direction: ArrayLike, *, cutoff: float = 1e-10) -> float:
     """Metric cost of a direction over the least at the same first-order change of the loss: R >= 1.
 
     ``R = (d^T F d)(g^T F^+ g) / (g^T d)^2``: 1 exactly for the natural gradient, at most

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from .base import Curvature, real_rows, semidefinite_eigh
 
 
@@ -29,7 +30,7 @@ class DiagonalCurvature(Curvature):
     array([2., 0.])
     """
 
-    def __init__(self, entries, kind: str | None = None):
+    def __init__(self, entries: ArrayLike, kind: str | None = None) -> None:
         self.rates = _validation.vector(entries, "entries").copy()
         if self.rates.min() < 0.0:
             raise ValueError(f"entries must be non-negative, got {self.rates.min():g} at {int(self.rates.argmin())}")
@@ -37,24 +38,24 @@ class DiagonalCurvature(Curvature):
         self._set_kind(kind)
 
     @classmethod
-    def from_rows(cls, rows, kind: str | None = None) -> "DiagonalCurvature":
+    def from_rows(cls, rows: ArrayLike, kind: str | None = None) -> "DiagonalCurvature":
         """Diagonal of J^T J from rows J (n, N)."""
         return cls(np.einsum("ij,ij->j", *(2 * (real_rows(rows),))), kind)
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """The coordinates are the entries."""
         return v
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """The entries are the coordinates."""
         return c
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (N,) of f(F)."""
         return f(self.rates)
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """N."""
         return self.size
 
@@ -74,42 +75,42 @@ class DenseCurvature(Curvature):
         F is not square, finite or symmetric, or has an eigenvalue below zero by more than rounding.
     """
 
-    def __init__(self, F, kind: str | None = None):
+    def __init__(self, F: ArrayLike, kind: str | None = None) -> None:
         self._matrix = _validation.symmetric(F, "F")
         self.shape = self._matrix.shape
         self._set_kind(kind)
 
     @classmethod
-    def from_rows(cls, rows, kind: str | None = None) -> "DenseCurvature":
+    def from_rows(cls, rows: ArrayLike, kind: str | None = None) -> "DenseCurvature":
         """J^T J from rows J (n, N)."""
         rows = real_rows(rows)
         return cls(rows.T @ rows, kind)
 
     @cached_property
-    def _decomposition(self):
+    def _decomposition(self) -> tuple[FloatArray, FloatArray]:
         return semidefinite_eigh(self._matrix, "F")
 
     @property
-    def rates(self):  # type: ignore[override]
+    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
         """Eigenvalues (N,), ascending."""
         return self._decomposition[0]
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """V^T v."""
         return self._decomposition[1].T @ v
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """V c."""
         return self._decomposition[1] @ c
 
-    def matvec(self, v):
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """F v for v (N,) or (N, k); needs no factorisation."""
         return self._matrix @ _validation.columns(v, "v", self.size)
 
-    def dense(self):
+    def dense(self) -> FloatArray:
         """The matrix itself."""
         return self._matrix
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (N,) of f(F)."""
         return self._decomposition[1] ** 2 @ f(self.rates)

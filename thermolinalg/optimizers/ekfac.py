@@ -48,12 +48,12 @@ class EKFAC(KFAC):
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: float,
         damping: float | LevenbergMarquardt = 1e-3,
         *,
         tracking: Tracking | None = None,
-        momentum=0.0,
-        kl_clip=None,
-    ):
+        momentum: float = 0.0,
+        kl_clip: float | None = None,
+    ) -> None:
         super().__init__(learning_rate, damping, tracking=tracking, momentum=momentum, kl_clip=kl_clip)
         self.tracking = replace(self.tracking, eigenvalues="samples")

@@ -1,13 +1,16 @@
 """K-FAC: natural gradient with one Kronecker product for each layer, by the eigenbases of its factors."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import _validation
+from .._typing import Arrays, FloatArray
 from .._validation import fraction
 from ..curvature import BlockCurvature, Curvature, KroneckerCurvature, Tracking
 from ..curvature.kronecker import SPLITS
 from .damping import DampedOptimizer, LevenbergMarquardt
-from .protocol import Move, require_finite_dissipation
+from .protocol import Move, State, require_finite_dissipation
 
 PREFIX = "F."  # of the arrays of a state that belong to the average curvature
 
@@ -62,14 +65,14 @@ class KFAC(DampedOptimizer):
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: float,
         damping: float | LevenbergMarquardt = 1e-3,
         *,
-        split="exact",
+        split: str = "exact",
         tracking: Tracking | None = None,
-        momentum=0.0,
-        kl_clip=None,
-    ):
+        momentum: float = 0.0,
+        kl_clip: float | None = None,
+    ) -> None:
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.split = _validation.choice(split, "split", ("exact", *SPLITS))
         self._set_damping(damping, zero=split == "exact")
@@ -81,10 +84,10 @@ class KFAC(DampedOptimizer):
         self.momentum = fraction(momentum, "momentum")
         self.kl_clip = None if kl_clip is None else _validation.positive(kl_clip, "kl_clip")
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return super()._start(theta) | ({"momentum": np.zeros_like(theta)} if self.momentum else {})
 
-    def _move(self, theta, gradient, curvature, state):
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         kept = {name[len(PREFIX) :]: array for name, array in state.arrays.items() if name.startswith(PREFIX)}
         tracked = self.tracking.update(kept, curvature)
         arrays = {PREFIX + name: array for name, array in tracked.items()}

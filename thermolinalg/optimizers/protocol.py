@@ -7,12 +7,14 @@ Parameters are flat float arrays and curvatures are those of `thermolinalg.curva
     state.report
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..curvature import Curvature, Damped, dissipation
 from ..curvature.base import unit_scaled
 from ..curvature.dissipation import excess_of
@@ -128,7 +130,7 @@ class Optimizer:
     needs = "gradient"
     _entropy: int = 0
 
-    def init(self, theta) -> State:
+    def init(self, theta: ArrayLike) -> State:
         """A fresh state for parameters theta (N,).
 
         Raises
@@ -138,7 +140,15 @@ class Optimizer:
         """
         return State(arrays=self._start(_validation.vector(theta, "theta")))
 
-    def step(self, theta, gradient, curvature=None, state=None, *, metric=None) -> tuple[np.ndarray, State]:
+    def step(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None = None,
+        state: State | None = None,
+        *,
+        metric: Curvature | None = None,
+    ) -> tuple[np.ndarray, State]:
         """One step down the loss.
 
         Parameters
@@ -163,12 +173,21 @@ class Optimizer:
         FloatingPointError
             The step is not finite. Nothing has changed then: theta and state are still those of before.
         """
-        return self._step(theta, gradient, curvature, state, metric)
+        return self._step(theta, gradient, curvature, state, metric, self._move)
 
-    def _step(self, theta, gradient, curvature, state, metric, **options) -> tuple[np.ndarray, State]:
-        theta, gradient = self._checked(theta, gradient, curvature, state, metric)
+    def _step(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None,
+        state: State | None,
+        metric: Curvature | None,
+        move: Callable[[FloatArray, FloatArray, Any, State], Move],
+    ) -> tuple[FloatArray, State]:
+        """A checked step along what `move` proposes, with its report."""
+        theta, gradient, state = self._checked(theta, gradient, curvature, state, metric)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite raises below
-            displacement, arrays, facts = self._move(theta, gradient, curvature, state, **options)
+            displacement, arrays, facts = move(theta, gradient, curvature, state)
             after = theta + displacement
         for array in (after, *arrays.values()):
             if not np.isfinite(array).all():
@@ -180,8 +199,15 @@ class Optimizer:
         report = measure(displacement, gradient, own_metric if metric is None else metric, step=state.step, **facts)
         return after, State(step=state.step + 1, arrays=arrays, report=report)
 
-    def _checked(self, theta, gradient, curvature, state, metric) -> tuple[np.ndarray, np.ndarray]:
-        """theta and gradient as float vectors, all arguments of a step having been checked."""
+    def _checked(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None,
+        state: State | None,
+        metric: Curvature | None,
+    ) -> tuple[FloatArray, FloatArray, State]:
+        """theta and gradient as float vectors and the state, all arguments of a step having been checked."""
         if isinstance(curvature, State):
             raise ValueError("curvature is a State: the order is (theta, gradient, curvature, state); write state=...")
         if not isinstance(state, State):
@@ -199,7 +225,7 @@ class Optimizer:
                 raise ValueError(f"state is not of {type(self).__name__}: it has no {name}; begin with init")
             if state.arrays[name].shape != kept.shape:
                 raise ValueError(f"state belongs to other parameters: its {name} has shape {state.arrays[name].shape}")
-        return theta, gradient
+        return theta, gradient, state
 
     def observe(self, state: State, loss_before: float, loss_after: float) -> State:
         """The state once the loss before and after its last step is known: the same one, unless something adapts to it.
@@ -219,17 +245,18 @@ class Optimizer:
     def _start(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         return {}
 
-    def _move(self, theta, gradient, curvature, state: State, **options) -> Move:
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
+        """What a subclass proposes; the curvature is there, and of the kind, that `needs` asks for."""
         raise NotImplementedError
 
-    def _check_curvature(self, curvature, name: str, size: int) -> None:
+    def _check_curvature(self, curvature: Curvature | None, name: str, size: int) -> None:
         if curvature is None:
             if self.needs != "gradient":
                 raise ValueError(f"{type(self).__name__} needs a {name} at every step, got None")
             return
         require_curvature(curvature, name, size)
 
-    def _seed(self, rng) -> None:
+    def _seed(self, rng: RNGLike) -> None:
         """Fix the randomness of all steps: that of step k depends on `rng` and k alone, so a run can be resumed."""
         self._entropy = int(_validation.generator(rng).integers(2**63))
 
@@ -237,7 +264,7 @@ class Optimizer:
         return np.random.default_rng((self._entropy, state.step))
 
 
-def require_curvature(curvature, name: str, size: int) -> None:
+def require_curvature(curvature: object, name: str, size: int) -> None:
     if not isinstance(curvature, Curvature):
         remedy = {np.ndarray: "wrap a matrix in DenseCurvature", Damped: "give F undamped, the optimiser damps it"}
         hint = f"; {remedy[type(curvature)]}" if type(curvature) in remedy else ""
@@ -255,7 +282,15 @@ def require_finite_dissipation(dissipation: float) -> None:
         )
 
 
-def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, learning_rate=None, **facts) -> Report:
+def measure(
+    displacement: ArrayLike,
+    gradient: ArrayLike,
+    metric: Curvature | None = None,
+    *,
+    step: int = 0,
+    learning_rate: float | None = None,
+    **facts: Any,
+) -> Report:
     """The report of a step d at gradient g, under a metric F if one is given: the same for every optimiser.
 
     Parameters

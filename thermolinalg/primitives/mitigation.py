@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..errors import NotPositiveDefinite
 from ..hardware.converters import Quantizer
 from ..hardware.device import Device, device_of
@@ -44,7 +46,7 @@ class RoundingEnsemble:
         """Weighted mean (d, d) of the members."""
         return np.einsum("k,kij->ij", self.weights, np.array(self.matrices))
 
-    def bias(self, A, inverse) -> np.ndarray:
+    def bias(self, A: ArrayLike, inverse: ArrayLike) -> np.ndarray:
         """Bias (d, d) of the merged inverse to second order: sum_k p_k A^-1 dA_k A^-1 dA_k A^-1.
 
         Positive semidefinite. `inverse` is A^-1 or an estimate of it; the bias of a merged solution is this times b.
@@ -58,7 +60,15 @@ class RoundingEnsemble:
         return inverse @ middle @ inverse
 
 
-def rounding_ensemble(A, bits, *, members=8, method="digits", full_scale="max", rng=None) -> RoundingEnsemble:
+def rounding_ensemble(
+    A: ArrayLike,
+    bits: int,
+    *,
+    members: int = 8,
+    method: str = "digits",
+    full_scale: str | float = "max",
+    rng: RNGLike = None,
+) -> RoundingEnsemble:
     """Matrices that a converter of so many bits can hold and whose weighted mean is A.
 
     Parameters
@@ -136,7 +146,7 @@ def _digits(fraction: np.ndarray, members: int) -> tuple[np.ndarray, list[np.nda
     return weights, ups
 
 
-def expected_bias(A, inverse, step) -> np.ndarray:
+def expected_bias(A: ArrayLike, inverse: ArrayLike, step: float) -> np.ndarray:
     """Expectation of the bias of a merged inverse over independent stochastic roundings of the upper triangle.
 
     Parameters
@@ -176,7 +186,14 @@ def expected_bias(A, inverse, step) -> np.ndarray:
 
 
 def mitigate(
-    primitive: Callable[..., Estimate], A, *args, device, members=8, method="digits", rng=None, **protocol
+    primitive: Callable[..., Estimate],
+    A: ArrayLike,
+    *args: Any,
+    device: Device,
+    members: int = 8,
+    method: str = "digits",
+    rng: RNGLike = None,
+    **protocol: Any,
 ) -> Estimate:
     """Run a primitive on every member of a rounding ensemble and merge the answers.
 
@@ -263,8 +280,8 @@ def _share(protocol: dict, weight: float) -> dict:
     return share
 
 
-def _merged(weights, parts: list[Estimate], device: Device) -> Estimate:
-    def stderr():
+def _merged(weights: FloatArray, parts: list[Estimate], device: Device) -> Estimate:
+    def stderr() -> FloatArray:
         return np.sqrt(sum((w * part.stderr) ** 2 for w, part in zip(weights, parts, strict=True)))
 
     first, reads = parts[0], [part.n_reads for part in parts if part.n_reads is not None]
