@@ -30,6 +30,10 @@ def wishart(d: int, degrees: int | None = None, rng: RNGLike = None) -> np.ndarr
     ValueError
         d < 1 or degrees < d.
 
+    See Also
+    --------
+    with_condition : A condition number of choice.
+
     Examples
     --------
     >>> import thermolinalg as tl
@@ -60,6 +64,10 @@ def with_spectrum(eigenvalues: ArrayLike, rng: RNGLike = None) -> np.ndarray:
     ------
     ValueError
         An eigenvalue that is not positive.
+
+    See Also
+    --------
+    with_condition : Eigenvalues spaced evenly in the logarithm.
 
     Examples
     --------
@@ -99,6 +107,10 @@ def with_condition(d: int, kappa: float, rng: RNGLike = None) -> np.ndarray:
     ValueError
         d < 1 or kappa < 1.
 
+    See Also
+    --------
+    with_spectrum : Any eigenvalues.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -128,6 +140,10 @@ def laplacian(*grid: int) -> scipy.sparse.csr_array:
     ------
     ValueError
         No axis, more than three, or fewer than 1 point.
+
+    See Also
+    --------
+    laplacian_eigenvalues : Its spectrum in closed form.
 
     Examples
     --------
@@ -163,6 +179,10 @@ def laplacian_eigenvalues(*grid: int) -> np.ndarray:
     ------
     ValueError
         As `laplacian`.
+
+    See Also
+    --------
+    laplacian : The matrix.
 
     Examples
     --------
@@ -202,6 +222,10 @@ def mikota(d: int) -> np.ndarray:
     ValueError
         d < 1.
 
+    See Also
+    --------
+    toeplitz, laplacian : Other matrices known in closed form.
+
     References
     ----------
     Mikota, "Frequency tuning of chain structure multibody oscillators ...", ZAMM 81 (2001) S201.
@@ -238,6 +262,10 @@ def toeplitz(d: int, rho: float = 0.9) -> np.ndarray:
     ------
     ValueError
         d < 1 or rho outside (0, 1).
+
+    See Also
+    --------
+    mikota, laplacian : Other matrices known in closed form.
 
     Examples
     --------

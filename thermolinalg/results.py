@@ -31,6 +31,10 @@ class Cost:
         Numbers that went through a converter, in either direction.
     converter_energy : float or None
         Joules of those conversions; None where the device has no `conversion_energy`.
+
+    See Also
+    --------
+    thermolinalg.Device : Clock, link and converters.
     """
 
     load: float
@@ -153,6 +157,12 @@ class Estimate:
         For `rtol` with bounds only: requested error over the error expected for this run (rms).
     rounds : tuple of Round
         History of iterative refinement; empty for a single run.
+
+    See Also
+    --------
+    WorkEstimate : The result of `logdet`.
+    ExponentialEstimate : The result of `expm`.
+    Cost : Time and energy.
     """
 
     value: np.ndarray
@@ -302,6 +312,10 @@ class WorkEstimate:
     cost : Cost
     clipped : dict
         Numbers that saturated a converter: keys "matrix", "dac", "adc".
+
+    See Also
+    --------
+    Estimate : The result of all other primitives.
     """
 
     value: float

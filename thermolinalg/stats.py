@@ -34,6 +34,11 @@ def autocorrelation_time(xs: ArrayLike) -> np.ndarray:
     ValueError
         Fewer than 2 reads, or numbers that are not finite.
 
+    See Also
+    --------
+    effective_sample_size : Reads over this time.
+    time_average : A mean with its standard error.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -83,6 +88,10 @@ def effective_sample_size(xs: ArrayLike) -> np.ndarray:
     ValueError
         Fewer than 2 reads, or numbers that are not finite.
 
+    See Also
+    --------
+    autocorrelation_time : The time itself.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -114,6 +123,10 @@ def batch_means(xs: ArrayLike, n_batches: int = 32) -> np.ndarray:
     ValueError
         Fewer reads than batches, or numbers that are not finite.
 
+    See Also
+    --------
+    time_average : The mean as well; other methods.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -143,12 +156,12 @@ def time_average(
     method : "autocorrelation" or "batch means"
         The first needs equally spaced reads; the second works on equal spans of time and takes any.
     n_batches : int
-        Batches of each chain, for "batch means" and for what is set beside "autocorrelation".
+        Batches of each chain, for "batch means", and for those that "autocorrelation" is compared with.
 
     Returns
     -------
     Estimate
-        ``value`` the mean of equally spaced reads, or the trapezoidal time average of others; ``stderr`` beside it.
+        ``value`` the mean of equally spaced reads, or the trapezoidal time average of others, and its ``stderr``.
 
     Raises
     ------
@@ -161,13 +174,18 @@ def time_average(
         Fewer than 50 effective reads: a record shorter than some 100 relaxation times of a slow quantity does not know
         its own slowness, and its error bar is too small (by 3, rms, at 10 relaxation times).
 
+    See Also
+    --------
+    autocorrelation_time, batch_means : The two methods.
+    thermolinalg.euler_maruyama : Trajectories.
+
     Notes
     -----
     The standard error is the largest of several. "autocorrelation" sums correlations of all chains about their common
-    mean up to Sokal's window, which strong white noise on a slow quantity closes too early; beside it stand batch
-    means, where a batch has at least 8 reads, and the scatter of the means of 4 chains or more. "batch means" has the
-    latter beside it only. Each is right on average for a long record, so the largest is too large: by a few per cent,
-    by 15 for 4 chains.
+    mean up to Sokal's window, which strong white noise on a slow quantity closes too early; it is compared with batch
+    means, where a batch has at least 8 reads, and with the scatter of the means of 4 chains or more. "batch means" is
+    compared with the latter only. Each is right on average for a long record, so the largest is too large: by a few
+    per cent, by 15 for 4 chains.
 
     Examples
     --------

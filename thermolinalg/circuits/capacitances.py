@@ -37,6 +37,10 @@ def maxwell_matrix(own: ArrayLike, coupling: ArrayLike) -> np.ndarray:
     ValueError
         A capacitance that is negative, a cell without capacitance to ground, a coupling of a cell with itself.
 
+    See Also
+    --------
+    capacitors : The inverse.
+
     Examples
     --------
     >>> maxwell_matrix([1.0, 2.0], [[0.0, 0.5], [0.5, 0.0]])
@@ -78,6 +82,11 @@ def capacitors(matrix: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     ------
     ValueError
         A matrix that no capacitors make, with the offending entry or row; `capacitive_form` may help.
+
+    See Also
+    --------
+    maxwell_matrix : The inverse.
+    capacitive_form : For matrices that no capacitors make.
 
     Examples
     --------
@@ -152,6 +161,11 @@ def capacitive_form(A: ArrayLike) -> CapacitiveForm:
     NotPositiveDefinite
         With the offending eigenvalue.
 
+    See Also
+    --------
+    capacitors : The values of the components.
+    RLCSampler : The board they go on.
+
     Examples
     --------
     >>> import numpy as np
@@ -166,9 +180,9 @@ def capacitive_form(A: ArrayLike) -> CapacitiveForm:
     Dense(A).cholesky  # noqa: B018  an indefinite matrix says so itself
     signs = _balancing_signs(A)
     if signs is not None:
-        held = signs[:, None] * A * signs
-        scales = _scales(held)
-        return CapacitiveForm(matrix=_scaled(held, scales), readout=np.diag(signs * scales))
+        flipped = signs[:, None] * A * signs
+        scales = _scales(flipped)
+        return CapacitiveForm(matrix=_scaled(flipped, scales), readout=np.diag(signs * scales))
     comparison = -np.abs(A)
     np.fill_diagonal(comparison, np.diag(A))
     smallest = float(scipy.linalg.eigvalsh(comparison, check_finite=False)[0])
@@ -205,14 +219,14 @@ def _balancing_signs(A: FloatArray) -> np.ndarray | None:
     return signs if (np.outer(signs, signs) * links >= 0).all() else None
 
 
-def _scales(held: FloatArray) -> np.ndarray:
-    """y > 0 such that ``held y`` is positive: all ones where they serve."""
-    d = len(held)
-    if held.sum(axis=1).min() > 0:
+def _scales(matrix: FloatArray) -> np.ndarray:
+    """y > 0 such that ``matrix y`` is positive: all ones where they serve."""
+    d = len(matrix)
+    if matrix.sum(axis=1).min() > 0:
         return np.ones(d)
-    y = scipy.linalg.solve(held, np.ones(d), assume_a="pos", check_finite=False)
+    y = scipy.linalg.solve(matrix, np.ones(d), assume_a="pos", check_finite=False)
     return y / y.max()
 
 
-def _scaled(held: FloatArray, scales: FloatArray) -> np.ndarray:
-    return scales[:, None] * held * scales
+def _scaled(matrix: FloatArray, scales: FloatArray) -> np.ndarray:
+    return scales[:, None] * matrix * scales

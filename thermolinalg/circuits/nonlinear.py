@@ -160,6 +160,11 @@ def nonlinear_average(
         A step that is too long, an odd number of steps, an answer beyond the rails or inputs beyond the range of the
         feedback (there is no steady state), or other bad input.
 
+    See Also
+    --------
+    averaging_time : How long to average.
+    thermolinalg.euler_maruyama : The linear machine, with the same noise.
+
     Examples
     --------
     >>> import numpy as np
@@ -234,6 +239,10 @@ def averaging_time(eps: float, *, tau_fast: float, condition_number: float, eps_
     ------
     QuantizationFloor
         eps at or below eps_sys, which no averaging reaches.
+
+    See Also
+    --------
+    nonlinear_average : Averages of such a machine.
 
     Examples
     --------

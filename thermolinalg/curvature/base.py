@@ -21,6 +21,10 @@ class Curvature(Modal):
     ----------
     kind : {"exact", "sampled", "empirical", "ggn"} or None
         Which matrix is estimated; None where the caller did not say.
+
+    See Also
+    --------
+    thermolinalg.as_operator : Operators of linear algebra, which are positive definite.
     """
 
     kind: str | None = None
@@ -74,6 +78,10 @@ class Damped(Modal):
     ------
     NotPositiveDefinite
         With the smallest eigenvalue, for damping zero and a singular F.
+
+    See Also
+    --------
+    Curvature.damped : Makes it.
 
     Examples
     --------

@@ -24,6 +24,10 @@ class BlockCurvature(Curvature):
     ValueError
         No blocks, or something that is not a curvature among them.
 
+    See Also
+    --------
+    KroneckerCurvature : The usual block, one per layer.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl

@@ -55,6 +55,11 @@ def cotangents(
         Unknown kind or likelihood; labels missing, of the wrong shape, or out of range; hessian for another kind than
         "ggn".
 
+    See Also
+    --------
+    LowRankCurvature : Takes the rows ``J^T c``.
+    kronecker_factors : Takes c carried back to a layer.
+
     Notes
     -----
     Softmax: ``H = diag(p) - p p^T = C C^T`` with columns ``c_j = sqrt(p_j) (e_j - p)``.
@@ -108,7 +113,7 @@ def _given_roots(hessian: ArrayLike, outputs: FloatArray) -> FloatArray:
     b, z = len(outputs), outputs.shape[-1]
     if hessian.shape != (*outputs.shape, z):
         raise ValueError(
-            f"hessian must hold one ({z}, {z}) block a prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
+            f"hessian must hold one ({z}, {z}) block per prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
         )
     blocks = (_validation.symmetric(block, "hessian") for block in given.reshape(-1, z, z))
     pairs = (semidefinite_eigh(block, "hessian") for block in blocks)

@@ -26,6 +26,7 @@ def dissipation(curvature: Curvature, gradient: ArrayLike, *, damping: float = 0
         Zero: the pseudo-inverse, with eigenvalues up to `cutoff` times the largest taken for zero; what of g lies in
         that null space does not count (`Curvature.null_part` has it).
     cutoff : float
+        Relative to the largest eigenvalue; for damping zero.
 
     Returns
     -------
@@ -35,6 +36,11 @@ def dissipation(curvature: Curvature, gradient: ArrayLike, *, damping: float = 0
     ------
     NotPositiveDefinite
         A damping below the rounding of F, where F is singular: nothing but rounding would come out.
+
+    See Also
+    --------
+    half_batch_dissipation : Unbiased, from two half batches.
+    excess_factor : What another direction costs.
 
     Notes
     -----
@@ -70,6 +76,10 @@ def half_batch_dissipation(
     float
         May be negative: its mean is that of the true gradient, g^T F^-1 g.
 
+    See Also
+    --------
+    dissipation : From one gradient.
+
     Examples
     --------
     >>> import thermolinalg as tl
@@ -102,6 +112,11 @@ def excess_factor(curvature: Curvature, gradient: ArrayLike, direction: ArrayLik
     -------
     float
         nan for a direction along which the loss does not change in first order: no ratio is defined.
+
+    See Also
+    --------
+    dissipation : The least cost.
+    thermolinalg.optimizers.measure : R in the report of a step.
 
     Examples
     --------

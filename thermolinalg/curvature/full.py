@@ -17,11 +17,17 @@ class DiagonalCurvature(Curvature):
     entries : (N,) array_like
         Non-negative.
     kind : str, optional
+        Which matrix it estimates, as in `cotangents`; for the record.
 
     Raises
     ------
     ValueError
         With the first negative entry.
+
+    See Also
+    --------
+    DenseCurvature : All entries.
+    BlockCurvature : Several curvatures, one per part of the parameters.
 
     Examples
     --------
@@ -68,11 +74,17 @@ class DenseCurvature(Curvature):
     F : (N, N) array_like
         Symmetric positive semidefinite. Kept by reference, not copied: do not change it while the curvature lives.
     kind : str, optional
+        Which matrix it estimates, as in `cotangents`; for the record.
 
     Raises
     ------
     ValueError
         F is not square, finite or symmetric, or has an eigenvalue below zero by more than rounding.
+
+    See Also
+    --------
+    DiagonalCurvature : The diagonal alone.
+    LowRankCurvature : From rows, without the (N, N) matrix.
     """
 
     def __init__(self, F: ArrayLike, kind: str | None = None) -> None:

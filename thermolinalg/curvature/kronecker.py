@@ -33,6 +33,10 @@ def kronecker_factors(
     A : mean of a a^T over samples (and positions).
     G : sum of g g^T over samples and cotangents (and positions).
 
+    See Also
+    --------
+    KroneckerCurvature.from_samples : The curvature of the factors.
+
     Notes
     -----
     A x G is the curvature of one sample exactly when s = 1. Source: Eschenhagen et al., arXiv:2311.00636.
@@ -73,6 +77,7 @@ class KroneckerCurvature(Curvature):
     A, G : (p, p) and (r, r) array_like
         Positive semidefinite second moments of inputs and of pre-activation gradients, undamped.
     kind : str, optional
+        Which matrix it estimates, as in `cotangents`; for the record.
     bases : ((p, p), (r, r)) arrays, optional
         Orthogonal bases to work in, e.g. eigenvectors of earlier factors: F is then what is diagonal in them, by
         default with the diagonal of each factor. Default: eigenvectors of A and G, found when first needed.
@@ -87,6 +92,12 @@ class KroneckerCurvature(Curvature):
     ValueError
         Factors that are not square, finite, symmetric and positive semidefinite; bases or values of another size,
         negative values, values without bases.
+
+    See Also
+    --------
+    kronecker_factors : A and G from samples.
+    BlockCurvature : One per layer.
+    thermolinalg.Kronecker : The positive definite operator.
 
     Notes
     -----
@@ -132,6 +143,7 @@ class KroneckerCurvature(Curvature):
         inputs, gradients, sharing
             As in `kronecker_factors`.
         kind : str, optional
+            Which matrix it estimates, as in `cotangents`; for the record.
 
         Returns
         -------

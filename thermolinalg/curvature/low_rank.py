@@ -53,6 +53,7 @@ class LowRankCurvature(Curvature):
     gram : (n, n) array_like, optional
         J J^T where it is known without J, e.g. from the inputs and gradients of the layers.
     kind : str, optional
+        Which matrix it estimates, as in `cotangents`; for the record.
 
     Attributes
     ----------
@@ -65,6 +66,11 @@ class LowRankCurvature(Curvature):
     ------
     ValueError
         Shapes that do not fit; an operator without gram.
+
+    See Also
+    --------
+    cotangents : Output gradients, from which rows are made.
+    DenseCurvature : The same matrix in full.
 
     Notes
     -----

@@ -38,6 +38,10 @@ class Tracking:
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    thermolinalg.optimizers.KFAC : Optimisers that average take it for `tracking`.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl

@@ -28,6 +28,13 @@ class Adam(Optimizer):
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    SGD : Steps along the gradient itself.
+    SignSGD : What is left without the two averages.
+    TNGD : Takes this rule as its `inner` one.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     Source: Kingma and Ba, arXiv:1412.6980, Alg. 1; decoupled decay: Loshchilov and Hutter, arXiv:1711.05101.

@@ -37,6 +37,10 @@ class LevenbergMarquardt:
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    KFAC, EKFAC, NaturalGradient, TNGD : Optimisers that take it for `damping`.
+
     Notes
     -----
     A step for which the model foretells no change at all says nothing about the damping and leaves it. Source: Martens

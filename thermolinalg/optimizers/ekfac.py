@@ -32,6 +32,12 @@ class EKFAC(KFAC):
     ValueError
         A parameter out of its range; at a step, a Kronecker block without samples.
 
+    See Also
+    --------
+    KFAC : Eigenvalues from the factors.
+    thermolinalg.curvature.KroneckerCurvature.from_samples : A curvature with its samples.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     What an average becomes when the basis changes is not in the paper: see `Tracking`. Source: George et al.,

@@ -33,7 +33,6 @@ class KFAC(DampedOptimizer):
     tracking : Tracking, optional
         Average, refreshment of the bases; default ``Tracking()``.
     momentum : float
-        In [0, 1).
     kl_clip : float, optional
         c of ``scale = min(1, sqrt(c / (learning_rate^2 g^T v)))``: holds the squared length of the step without
         momentum, in the damped metric, at c, which is twice a divergence in nats. Default: none.
@@ -44,6 +43,13 @@ class KFAC(DampedOptimizer):
         A parameter out of its range; at a step, a block that has no average, such as a low-rank one.
     NotPositiveDefinite
         At a step: damping zero and F singular.
+
+    See Also
+    --------
+    EKFAC : Eigenvalues from the samples.
+    ThermodynamicKFAC : The factors inverted by a device.
+    thermolinalg.curvature.Tracking : Averages of the factors and age of their bases.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
 
     Notes
     -----

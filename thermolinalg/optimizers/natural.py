@@ -23,7 +23,6 @@ class NaturalGradient(DampedOptimizer):
     ----------
     learning_rate : float
     damping : float or LevenbergMarquardt
-        Non-negative; zero only where F is positive definite.
     method : {"exact", "cg"}
         "exact": by the modes of F, which for rows J is the solve by Woodbury's identity. "cg": so many `iterations` of
         conjugate gradients, with nothing but products F x; the answer of a few of them is not the natural gradient.
@@ -32,7 +31,6 @@ class NaturalGradient(DampedOptimizer):
     warm_start : bool
         "cg" starts at the solution of the step before, not at zero.
     momentum : float
-        In [0, 1).
 
     Raises
     ------
@@ -40,6 +38,13 @@ class NaturalGradient(DampedOptimizer):
         A parameter out of its range.
     NotPositiveDefinite
         At a step: F + damping I is singular.
+
+    See Also
+    --------
+    TNGD : The same direction from a simulated device.
+    KFAC : One Kronecker product per layer.
+    woodbury : One digital solve, as timings take it.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
 
     Notes
     -----
@@ -152,6 +157,7 @@ def woodbury(rows: ArrayLike, g: ArrayLike, damping: float, H: ArrayLike | None 
     rows : (n, N) array_like
         J.
     g : (N,) array_like
+        Gradient.
     damping : float
         Positive.
     H : (n,), (n, n) or (b, z, z) array_like, optional
@@ -167,6 +173,11 @@ def woodbury(rows: ArrayLike, g: ArrayLike, damping: float, H: ArrayLike | None 
         Shapes that do not fit; damping not positive.
     NotPositiveDefinite
         A damping that is lost in the rounding of a singular J J^T.
+
+    See Also
+    --------
+    NaturalGradient : The optimiser; by the modes of F.
+    thermolinalg.curvature.LowRankCurvature : F from the same rows.
 
     Notes
     -----

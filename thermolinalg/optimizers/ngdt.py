@@ -72,6 +72,13 @@ class NGDT(Optimizer):
     FloatingPointError
         At a step: Delta_F above float64, which says nothing on the length of the step.
 
+    See Also
+    --------
+    NaturalGradient : A fixed rate.
+    thermolinalg.curvature.dissipation : Delta_F.
+    thermolinalg.curvature.half_batch_dissipation : Delta_F without the noise of the batch.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     The report measures each step under the undamped F of that step unless a metric is given, and `details` has

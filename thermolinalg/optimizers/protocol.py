@@ -55,6 +55,11 @@ class Report:
         Modelled cost of the device; None where there is no device, or its energy is not known.
     details : dict
         What one optimiser alone knows, by name.
+
+    See Also
+    --------
+    measure : The report of any step.
+    State : Where an optimiser leaves it.
     """
 
     step: int
@@ -91,6 +96,11 @@ class State:
         order: what a copy or a file makes of a state takes the same steps to the last digit.
     report : Report or None
         Of the last step.
+
+    See Also
+    --------
+    Optimizer.init : Makes the first one.
+    Report : What it says of the last step.
     """
 
     step: int = 0
@@ -305,6 +315,11 @@ def measure(
     Returns
     -------
     Report
+
+    See Also
+    --------
+    Report : What it returns.
+    thermolinalg.curvature.excess_factor : R alone.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
     dx = -((F + damping I) x - g) dt + N(0, 2/beta dt),        times in units of RC
 
-`LawRelaxation` draws what the device puts out from its exact law, by the modes of F: no time step, and a digital
+`LawRelaxation` draws the device output from its exact law, by the modes of F: no time step, and a digital
 factorisation that the device does without. `EulerRelaxation` steps the equation with products F x.
 """
 

@@ -16,7 +16,6 @@ class SGD(Optimizer):
     ----------
     learning_rate : float
     momentum : float
-        In [0, 1).
     weight_decay : float
         Adds ``weight_decay theta`` to the gradient.
 
@@ -24,6 +23,12 @@ class SGD(Optimizer):
     ------
     ValueError
         A parameter out of its range.
+
+    See Also
+    --------
+    Adam : Steps scaled by moving averages.
+    SignSGD : The sign of each entry alone.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
 
     Examples
     --------

@@ -24,6 +24,11 @@ class SignSGD(Optimizer):
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    Adam : Nearly this rule for ``beta1 = beta2 = 0``.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     Source: Bernstein et al., arXiv:1802.04434. Adam with (0, 0) is this rule but for its eps.

@@ -77,6 +77,13 @@ class ThermodynamicKFAC(Optimizer):
     NotPositiveDefinite
         In a step, where rounding leaves a factor indefinite; with the layer and the word length that would do.
 
+    See Also
+    --------
+    KFAC : The digital rival.
+    thermolinalg.mitigate : Rounding ensembles.
+    thermolinalg.solve : What one run on the device is.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     Blocks of the curvature that are no Kronecker products (norm gains, embeddings) are damped and inverted by the

@@ -73,6 +73,13 @@ class TNGD(DampedOptimizer):
     NotPositiveDefinite
         At a step: infinite time without damping where F is singular; rounding that left the device unstable.
 
+    See Also
+    --------
+    NaturalGradient : The digital direction.
+    ThermodynamicKFAC : A device for one layer at a time.
+    thermolinalg.Device : The data sheet.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     The report's `device_seconds` is the sum of its details `load_seconds` (the numbers of the curvature and N of the

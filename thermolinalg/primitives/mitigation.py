@@ -99,6 +99,11 @@ def rounding_ensemble(
         A not symmetric, bits below 2 (a comparator has no level next to every number), members < 1, or
         more than 50 digits.
 
+    See Also
+    --------
+    mitigate : Runs a primitive on every member.
+    expected_bias : What the ensemble leaves.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -168,6 +173,10 @@ def expected_bias(A: ArrayLike, inverse: ArrayLike, step: float) -> np.ndarray:
     ValueError
         A or inverse not symmetric, step not positive.
 
+    See Also
+    --------
+    RoundingEnsemble.bias : The bias of one ensemble.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -232,6 +241,11 @@ def mitigate(
         A device without matrix_bits, a protocol with rtol, fewer reads than leave one for the lightest member.
     NotPositiveDefinite
         A member that is not definite; with its number and the eigenvalue.
+
+    See Also
+    --------
+    rounding_ensemble : The matrices alone.
+    thermolinalg.solve : `refine=True` removes rounding by another way.
 
     Examples
     --------
