@@ -28,6 +28,8 @@ def real_array(value: object, name: str) -> FloatArray:
 def _float_array(value: object, name: str) -> FloatArray:
     if hasattr(value, "toarray"):
         raise ValueError(f"{name} is sparse, and a dense array is needed here; pass {name}.toarray()")
+    if hasattr(value, "dense"):
+        raise ValueError(f"{name} is an operator, and an array is needed here; pass {name}.dense()")
     array = np.asarray(value)
     if np.iscomplexobj(array):
         raise ValueError(f"{name} must be real, got dtype {array.dtype}; split it into real and imaginary parts")

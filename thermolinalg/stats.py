@@ -262,7 +262,7 @@ def _batches(reads: FloatArray, n_batches: int) -> FloatArray:
     """Means (n_batches, ..) of consecutive batches; the last reads may be left out."""
     size = reads.shape[0] // n_batches
     if size < 1:
-        raise ValueError(f"batch_means needs at least n_batches = {n_batches} reads, got {reads.shape[0]}")
+        raise ValueError(f"n_batches = {n_batches} needs at least as many reads, got {reads.shape[0]}")
     return reads[: size * n_batches].reshape(n_batches, size, *reads.shape[1:]).mean(axis=1)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import checks
 from ..curvature import Curvature
 from ..optimizers import Optimizer, Report, State
 
@@ -46,7 +47,7 @@ class Torch(torch.optim.Optimizer):
         super().__init__(params, {} if rate is None else {"lr": rate})
         if len(self.param_groups) > 1:
             raise ValueError(f"one parameter group is what there can be, got {len(self.param_groups)}")
-        self._state = optimizer.init(self._flat([p.detach() for p in self._params]))
+        self._state = optimizer.init(self._flat([p.detach() for p in self._params], "params"))
 
     @property
     def report(self) -> Report | None:
@@ -58,8 +59,8 @@ class Torch(torch.optim.Optimizer):
         return self.param_groups[0]["params"]
 
     @staticmethod
-    def _flat(tensors: Iterable[torch.Tensor]) -> np.ndarray:
-        return np.concatenate([t.reshape(-1).to("cpu", torch.float64).numpy() for t in tensors])
+    def _flat(tensors: Iterable[torch.Tensor], name: str) -> np.ndarray:
+        return checks.vector(np.concatenate([t.reshape(-1).to("cpu", torch.float64).numpy() for t in tensors]), name)
 
     @torch.no_grad()
     def step(
@@ -88,9 +89,9 @@ class Torch(torch.optim.Optimizer):
         if "lr" in self.param_groups[0]:
             rule: Any = self.optimizer  # which has a rate, as there is an lr
             rule.learning_rate = float(self.param_groups[0]["lr"])
-        theta = self._flat(self._params)
+        theta = self._flat(self._params, "params")
         theta, self._state = self.optimizer.step(
-            theta, self._flat([p.grad for p in self._params]), curvature, self._state, **options
+            theta, self._flat([p.grad for p in self._params], "gradients of params"), curvature, self._state, **options
         )
         start = 0
         for p in self._params:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _validation
 from .._typing import ArrayLike, FloatArray, Matrix, Operator, RNGLike
 from ..errors import QuantizationFloor
-from ..hardware.converters import Quantizer
+from ..hardware.converters import MOST_BITS, Quantizer
 from ..hardware.device import Device, device_of
 from ..hardware.readout import READ_RANGE_SDS
 from ..measurement.base import CHAINS_FOR_SCATTER
@@ -304,6 +304,8 @@ def _feedback(
     if bits is None:
         return None
     bits = _validation.count(bits, "feedback_bits")
+    if bits > MOST_BITS:
+        raise ValueError(f"feedback_bits must be at most {MOST_BITS}, got {bits}; None is an ideal converter")
     if isinstance(full_scale, str):
         _validation.choice(full_scale, "feedback_range (or a number)", ("auto",))
         diagonal = operator.bounds[1] if isinstance(operator, Krylov) else operator.diagonal(lambda lam: lam).max()

@@ -44,6 +44,7 @@ class Curvature(Modal):
 
     def range_mask(self, cutoff: float) -> np.ndarray:
         """Which mode coordinates have an eigenvalue above `cutoff` times the largest."""
+        cutoff = _validation.fraction(cutoff, "cutoff")
         return self.rates > cutoff * self.rates.max(initial=0.0)
 
     def pseudoinverse(self, v: ArrayLike, cutoff: float = 1e-10) -> np.ndarray:
@@ -162,6 +163,26 @@ def norm(v: np.ndarray) -> float:
     """2-norm, also where squares overflow or underflow."""
     unit, scale = unit_scaled(v)
     return float(np.linalg.norm(unit)) * scale
+
+
+def require_curvature(curvature: object, name: str, size: int | None = None) -> None:
+    """Refuse what is no curvature, or one of other than `size` parameters, by the name of the argument."""
+    if not isinstance(curvature, Curvature):
+        remedy = {np.ndarray: "wrap a matrix in DenseCurvature", Damped: "give F undamped, damping is added at use"}
+        hint = f"; {remedy[type(curvature)]}" if type(curvature) in remedy else ""
+        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}{hint}")
+    if size is not None and curvature.size != size:
+        raise ValueError(f"{name} is of {curvature.size} parameters, theta has {size}")
+
+
+def second_moment(first: FloatArray, second: FloatArray, names: str) -> FloatArray:
+    """first^T second, or ValueError where it overflows, by the names of the arguments that they come from."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = first.T @ second
+    if not np.isfinite(product).all():
+        largest = max(np.abs(first).max(), np.abs(second).max())
+        raise ValueError(f"{names} must be below 1e150: their products overflow, the largest is {largest:.3g}")
+    return product
 
 
 def real_rows(value: ArrayLike) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import _validation
 from .._typing import ArrayLike, FloatArray
-from .base import Curvature, unit_scaled
+from .base import Curvature, require_curvature, unit_scaled
 
 
 def _inverse(curvature: Curvature, v: FloatArray, damping: float, cutoff: float) -> np.ndarray:
@@ -53,6 +53,7 @@ def dissipation(curvature: Curvature, gradient: ArrayLike, *, damping: float = 0
     >>> tl.curvature.dissipation(tl.curvature.DiagonalCurvature([4.0, 1.0]), [2.0, 1.0])
     2.0
     """
+    require_curvature(curvature, "curvature")
     gradient = _validation.vector(gradient, "gradient", curvature.size)
     return half_batch_dissipation(curvature, gradient, gradient, damping=damping, cutoff=cutoff)
 
@@ -86,6 +87,7 @@ def half_batch_dissipation(
     >>> tl.curvature.half_batch_dissipation(tl.curvature.DiagonalCurvature([2.0]), [1.0], [3.0])
     1.5
     """
+    require_curvature(curvature, "curvature")
     first = _validation.vector(first, "first", curvature.size)
     second = _validation.vector(second, "second", curvature.size)
     damping = _validation.positive(damping, "damping", zero=True)
@@ -125,6 +127,7 @@ def excess_factor(curvature: Curvature, gradient: ArrayLike, direction: ArrayLik
     >>> tl.curvature.excess_factor(F, [1.0, 1.0], [1.0, 1.0])
     1.5625
     """
+    require_curvature(curvature, "curvature")
     gradient = _validation.vector(gradient, "gradient", curvature.size)
     direction = _validation.vector(direction, "direction", curvature.size)
     gradient, direction = unit_scaled(gradient)[0], unit_scaled(direction)[0]

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import _validation
 from .._typing import ArrayLike, FloatArray, SpectralFunction
-from .base import Curvature, real_rows, semidefinite_eigh
+from .base import Curvature, real_rows, second_moment, semidefinite_eigh
 
 
 class DiagonalCurvature(Curvature):
@@ -46,7 +46,14 @@ class DiagonalCurvature(Curvature):
     @classmethod
     def from_rows(cls, rows: ArrayLike, kind: str | None = None) -> "DiagonalCurvature":
         """Diagonal of J^T J from rows J (n, N)."""
-        return cls(np.einsum("ij,ij->j", *(2 * (real_rows(rows),))), kind)
+        rows = real_rows(rows)
+        with np.errstate(over="ignore"):
+            squares = np.einsum("ij,ij->j", rows, rows)
+        if not np.isfinite(squares).all():
+            raise ValueError(
+                f"rows must be below 1e150: their squares overflow, the largest is {np.abs(rows).max():.3g}"
+            )
+        return cls(squares, kind)
 
     def to_modes(self, v: FloatArray) -> FloatArray:
         """The coordinates are the entries."""
@@ -96,7 +103,7 @@ class DenseCurvature(Curvature):
     def from_rows(cls, rows: ArrayLike, kind: str | None = None) -> "DenseCurvature":
         """J^T J from rows J (n, N)."""
         rows = real_rows(rows)
-        return cls(rows.T @ rows, kind)
+        return cls(second_moment(rows, rows, "rows"), kind)
 
     @cached_property
     def _decomposition(self) -> tuple[FloatArray, FloatArray]:

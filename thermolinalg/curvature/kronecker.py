@@ -7,7 +7,7 @@ import numpy as np
 from .. import _validation
 from .._typing import ArrayLike, FloatArray, SpectralFunction
 from ..operators.base import kronecker_rotation
-from .base import Curvature, semidefinite_eigh
+from .base import Curvature, second_moment, semidefinite_eigh
 
 SHARINGS = ("expand", "reduce")
 SPLITS = ("pi", "even", "each")
@@ -52,7 +52,7 @@ def kronecker_factors(
     if _validation.choice(sharing, "sharing", SHARINGS) == "reduce":
         a, g = a.mean(axis=1), g.sum(axis=2)
     a, g = a.reshape(-1, a.shape[-1]), g.reshape(-1, g.shape[-1])
-    return a.T @ a / len(a), g.T @ g
+    return second_moment(a, a, "inputs") / len(a), second_moment(g, g, "gradients")
 
 
 def _with_positions(inputs: ArrayLike, gradients: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -106,6 +106,7 @@ class LowRankCurvature(Curvature):
             self._product, self._adjoint = rows.__matmul__, rows.T.__matmul__
         n, size = rows.shape
         self.shape = (size, size)
+        made = "the Gram matrix" if gram is None else "gram"
         with np.errstate(over="ignore", invalid="ignore"):
             gram = rows @ rows.T if gram is None else _validation.symmetric(gram, "gram")
         if not np.isfinite(gram).all():
@@ -114,7 +115,7 @@ class LowRankCurvature(Curvature):
             raise ValueError(f"gram must have shape ({n}, {n}) like J J^T, got {gram.shape}")
         self.n_rows, self.H = n, None if H is None else np.asarray(H)
         root, adjoint = _root(H, n)
-        values, basis = semidefinite_eigh(adjoint(adjoint(gram).T), "the Gram matrix")
+        values, basis = semidefinite_eigh(adjoint(adjoint(gram).T), made)
         keep = values > GRAM_FLOOR * values[-1]
         self.rank = int(np.count_nonzero(keep))
         self._values = values[keep]

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _validation
 from .._typing import Arrays, FloatArray
 from ..curvature import Curvature
-from .protocol import Optimizer, State
+from .protocol import Optimizer, State, require_state
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class DampedOptimizer(Optimizer):
         ValueError
             A loss that is not finite; no step was taken yet.
         """
-        losses = _validation.vector([loss_before, loss_after], "losses before and after the step")
+        state = require_state(state)
+        before, after = _finite(loss_before, "loss_before"), _finite(loss_after, "loss_after")
         if isinstance(self.damping, float):
             return state
         if "model" not in state.arrays:
@@ -156,9 +157,13 @@ class DampedOptimizer(Optimizer):
             return state
         slope, bend = state.arrays["model"]
         foretold = float(slope + 0.5 * bend)
-        ratio = float(losses[1] - losses[0]) / foretold if foretold else float("nan")
+        ratio = (after - before) / foretold if foretold else float("nan")
         damping = self.damping.follow(float(state.arrays["damping"]), ratio)
         report = state.report
         if report is not None:
             report = replace(report, details=report.details | {"reduction_ratio": ratio})
         return replace(state, arrays=state.arrays | {"damping": np.array(damping)}, report=report)
+
+
+def _finite(loss: float, name: str) -> float:
+    return float(_validation.vector([loss], name)[0])

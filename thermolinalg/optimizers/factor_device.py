@@ -63,13 +63,13 @@ class FactorDevice:
         if self.duration is not None and self.n_reads is not None:
             raise ValueError("give at most one of duration and n_reads")
         _validation.count(self.members, "members", least=0)
-        _validation.choice(self.method, "method", METHODS)
+        _validation.choice(self.method, "mitigation", METHODS)  # the names that ThermodynamicKFAC knows them by
         if self.members and self.device.matrix_bits is None:
             raise ValueError("members > 0 needs a device with matrix_bits: without rounding there is nothing to merge")
         if self.rtol is not None:
-            _validation.positive(self.rtol, "rtol")
+            _validation.positive(self.rtol, "refine")
             if self.members:
-                raise ValueError("give rtol (refinement) or members (mitigation), not both")
+                raise ValueError("give refine or members (mitigation), not both")
 
     def _run(self, primitive: Callable[..., Estimate], operator: Dense, *args: Any, **protocol: Any) -> Estimate:
         """The primitive, through a rounding ensemble where one is asked for."""

@@ -60,7 +60,10 @@ def _program(curvature: Curvature, damping: float, device: Device, rng: np.rando
             "pass DenseCurvature(F.dense()), a LowRankCurvature of an array of rows, "
             "or a device with matrix_bits=None and mismatch=0"
         )
-    programmed = programming.program(whole, device, rng=rng)
+    try:
+        programmed = programming.program(whole, device, rng=rng)
+    except NotPositiveDefinite as error:
+        raise NotPositiveDefinite(f"A = F + damping I (damping={damping:g}): {error}", error.eigenvalue) from None
     operator: Any = programmed.operator  # a Modal, as it stands for one
     return Held(operator, 0.0, programmed.clipped["matrix"])
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import _validation
 from .._typing import ArrayLike, FloatArray, RNGLike
-from ..curvature import Curvature, Damped, dissipation
-from ..curvature.base import unit_scaled
+from ..curvature import Curvature, dissipation
+from ..curvature.base import require_curvature, unit_scaled
 from ..curvature.dissipation import excess_of
 
 CUTOFF = 1e-10  # relative eigenvalue of the metric below which a report takes it for zero
@@ -220,11 +220,7 @@ class Optimizer:
         """theta and gradient as float vectors and the state, all arguments of a step having been checked."""
         if isinstance(curvature, State):
             raise ValueError("curvature is a State: the order is (theta, gradient, curvature, state); write state=...")
-        if not isinstance(state, State):
-            raise ValueError(
-                f"state must be a State, got {type(state).__name__}; begin with state = optimizer.init(theta), "
-                "then pass the one that each step returns"
-            )
+        state = require_state(state)
         theta = _validation.vector(theta, "theta")
         gradient = _validation.vector(gradient, "gradient", theta.size)
         self._check_curvature(curvature, "curvature", theta.size)
@@ -249,8 +245,13 @@ class Optimizer:
         Returns
         -------
         State
+
+        Raises
+        ------
+        ValueError
+            What is given for a state is none.
         """
-        return state
+        return require_state(state)
 
     def _start(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         return {}
@@ -274,13 +275,14 @@ class Optimizer:
         return np.random.default_rng((self._entropy, state.step))
 
 
-def require_curvature(curvature: object, name: str, size: int) -> None:
-    if not isinstance(curvature, Curvature):
-        remedy = {np.ndarray: "wrap a matrix in DenseCurvature", Damped: "give F undamped, the optimiser damps it"}
-        hint = f"; {remedy[type(curvature)]}" if type(curvature) in remedy else ""
-        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}{hint}")
-    if curvature.size != size:
-        raise ValueError(f"{name} is of {curvature.size} parameters, theta has {size}")
+def require_state(state: object) -> State:
+    """The state, or ValueError for what is none."""
+    if not isinstance(state, State):
+        raise ValueError(
+            f"state must be a State, got {type(state).__name__}; begin with state = optimizer.init(theta), "
+            "then pass the one that each step returns"
+        )
+    return state
 
 
 def require_finite_dissipation(dissipation: float) -> None:

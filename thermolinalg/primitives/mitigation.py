@@ -53,6 +53,9 @@ class RoundingEnsemble:
         The expansion fails where a perturbation is comparable with the smallest eigenvalue.
         """
         A, inverse = _validation.symmetric(A, "A"), _validation.symmetric(inverse, "inverse")
+        d = len(self.matrices[0])
+        _require_size(A, "A", d)
+        _require_size(inverse, "inverse", d)
         middle = np.zeros_like(A)
         for weight, member in zip(self.weights, self.matrices, strict=True):
             error = member - A
@@ -135,6 +138,11 @@ def rounding_ensemble(
     return RoundingEnsemble(weights, tuple(low + np.tril(low, -1).T for low in lower), step)
 
 
+def _require_size(matrix: FloatArray, name: str, d: int) -> None:
+    if len(matrix) != d:
+        raise ValueError(f"{name} must have shape ({d}, {d}), got {matrix.shape}")
+
+
 def _digits(fraction: np.ndarray, members: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Weights 1/2, 1/4, .., and once more the last one; and the binary digits of the fractions, rounded to that."""
     weights = 0.5 ** np.minimum(np.arange(1, members + 1), max(members - 1, 1))
@@ -186,6 +194,7 @@ def expected_bias(A: ArrayLike, inverse: ArrayLike, step: float) -> np.ndarray:
     True
     """
     A, inverse = _validation.symmetric(A, "A"), _validation.symmetric(inverse, "inverse")
+    _require_size(inverse, "inverse", len(A))
     step = _validation.positive(step, "step")
     fraction = A / step - np.floor(A / step)
     V = step**2 * fraction * (1.0 - fraction)
@@ -260,11 +269,18 @@ def mitigate(
     if getattr(primitive, "__name__", None) not in PRIMITIVES:
         raise ValueError(f"primitive must be solve or inv, got {primitive!r}")
     device = device_of(None, device)
+    if device.matrix_bits == 1:
+        raise ValueError("matrix_bits must be at least 2 for an ensemble, got 1: a comparator has no levels to average")
     if device.matrix_bits is None:
         raise ValueError("device must have matrix_bits: without rounding of A there is nothing to mitigate")
     if protocol.get("rtol") is not None or protocol.get("refine"):
         raise ValueError("mitigate shares out duration or n_reads; rtol and refine have no share")
     generator = _validation.generator(rng)
+    A = _validation.symmetric(A, "A")
+    if device.matrix_range != "max" and float(device.matrix_range) < np.abs(A).max():
+        raise ValueError(
+            f"matrix_range must hold every entry of A, up to {np.abs(A).max():.6g}, got {device.matrix_range}"
+        )
     ensemble = rounding_ensemble(
         A, device.matrix_bits, members=members, method=method, full_scale=device.matrix_range, rng=generator
     )
