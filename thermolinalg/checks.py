@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._typing import FloatArray
 
@@ -25,12 +26,17 @@ def real_array(value: object, name: str) -> FloatArray:
     return array
 
 
-def _float_array(value: object, name: str) -> FloatArray:
+def _array(value: object, name: str) -> NDArray[Any]:
+    """Any array; a matrix that is stored or applied in another way is refused."""
     if hasattr(value, "toarray"):
         raise ValueError(f"{name} is sparse, and a dense array is needed here; pass {name}.toarray()")
     if hasattr(value, "dense"):
         raise ValueError(f"{name} is an operator, and an array is needed here; pass {name}.dense()")
-    array = np.asarray(value)
+    return np.asarray(value)
+
+
+def _float_array(value: object, name: str) -> FloatArray:
+    array = _array(value, name)
     if np.iscomplexobj(array):
         raise ValueError(f"{name} must be real, got dtype {array.dtype}; split it into real and imaginary parts")
     if array.dtype.kind not in "biuf":
@@ -67,8 +73,8 @@ def vector(value: object, name: str, size: int | None = None) -> FloatArray:
 
 def symmetric(value: object, name: str) -> FloatArray:
     """A finite, square, symmetric float64 matrix; not copied when it already is one."""
-    given = np.asarray(value)
-    array = _float_array(value if hasattr(value, "toarray") else given, name)
+    given = _array(value, name)
+    array = _float_array(given, name)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         _require_finite(array, name)
         raise ValueError(f"{name} must be a square matrix of shape (d, d), got {array.shape}")
