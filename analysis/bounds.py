@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from thermolinalg import _validation
+from thermolinalg import checks
 from thermolinalg.curvature import Curvature, dissipation
 
 BOLTZMANN = 1.380649e-23  # J/K, exact by definition of the kelvin
@@ -55,7 +55,7 @@ def speed_cost(curvature: Curvature, gradient, directions, *, cutoff=1e-10) -> p
     gradient : (N,) array_like
         g.
     directions : (N,) or (k, N) array_like
-        v, one a row.
+        v, one per row.
     cutoff : float
         Relative eigenvalue up to which F counts as singular.
 
@@ -76,8 +76,8 @@ def speed_cost(curvature: Curvature, gradient, directions, *, cutoff=1e-10) -> p
     >>> speed_cost(F, [1.0, 1.0], [[0.25, 1.0], [1.0, 1.0]]).ratio.tolist()
     [1.0, 1.5625]
     """
-    g = _validation.vector(gradient, "gradient", curvature.size)
-    rows = np.atleast_2d(_validation.real_array(directions, "directions"))
+    g = checks.vector(gradient, "gradient", curvature.size)
+    rows = np.atleast_2d(checks.real_array(directions, "directions"))
     least = dissipation(curvature, g, cutoff=cutoff)
     if least <= 0.0:
         raise ValueError("gradient must have a part outside the null space of the curvature, got Delta_F = 0")
@@ -174,7 +174,7 @@ def path_bounds(metric: Callable, path, times, *, distance: float | None = None)
     >>> table[["limit", "realised"]].values.tolist()
     [[4.5, 5.0], [4.5, 5.0]]
     """
-    points, clock = _validation.real_array(path, "path"), _validation.vector(times, "times")
+    points, clock = checks.real_array(path, "path"), checks.vector(times, "times")
     if points.ndim != 2 or len(points) != clock.size or clock.size < 2:
         raise ValueError(f"path must have shape ({clock.size}, N) with at least 2 points, got {points.shape}")
     spans = np.diff(clock)
@@ -187,7 +187,7 @@ def path_bounds(metric: Callable, path, times, *, distance: float | None = None)
     duration, action = clock[-1] - clock[0], np.sum(squares / spans)
     rows = [side_by_side("length", np.sqrt(squares).sum() ** 2 / duration, action, ACTION)]
     if distance is not None:
-        far = _validation.positive(distance, "distance", zero=True)
+        far = checks.positive(distance, "distance", zero=True)
         rows.append(side_by_side("distance", far**2 / duration, action, GEODESIC))
     return pd.DataFrame(rows)
 
@@ -221,8 +221,8 @@ def speed_limit(length: float, decrease: float, rate: float) -> float:
     >>> speed_limit(1.0, 0.5, 1.0)
     2.0
     """
-    length, decrease = _validation.positive(length, "length", zero=True), _validation.positive(decrease, "decrease")
-    return length**2 / (_validation.positive(rate, "rate") * decrease)
+    length, decrease = checks.positive(length, "length", zero=True), checks.positive(decrease, "decrease")
+    return length**2 / (checks.positive(rate, "rate") * decrease)
 
 
 def landauer(bits=1.0, *, temperature=300.0) -> float:
@@ -251,8 +251,8 @@ def landauer(bits=1.0, *, temperature=300.0) -> float:
     >>> f"{landauer():.3e}"
     '2.871e-21'
     """
-    bits = _validation.positive(bits, "bits", zero=True)
-    return bits * BOLTZMANN * _validation.positive(temperature, "temperature") * float(np.log(2.0))
+    bits = checks.positive(bits, "bits", zero=True)
+    return bits * BOLTZMANN * checks.positive(temperature, "temperature") * float(np.log(2.0))
 
 
 def require_columns(log: pd.DataFrame, names: Sequence[str]) -> None:

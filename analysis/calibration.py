@@ -15,7 +15,7 @@ import scipy.linalg
 import scipy.sparse
 
 import thermolinalg as tl
-from thermolinalg import _validation
+from thermolinalg import checks
 
 SIZE, CONDITION = 6, 10.0  # of random matrices
 DRIFT = np.array([[1.0, 1.5, 0.0], [0.0, 0.8, -1.0], [0.5, 0.0, 1.2]])  # stable, far from normal
@@ -191,7 +191,7 @@ def scores(case: Case, seeds: int, seed: np.random.SeedSequence) -> pd.DataFrame
     >>> scores(fair, 3, np.random.SeedSequence(0)).shape
     (3, 4)
     """
-    seeds, key = _validation.count(seeds, "seeds", least=2), zlib.crc32(case.name.encode())
+    seeds, key = checks.count(seeds, "seeds", least=2), zlib.crc32(case.name.encode())
     rows = []
     for k in range(seeds):
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key, k))
@@ -226,8 +226,8 @@ def summary(z) -> Mapping[str, float]:
     >>> found["mean"], found["within_1"]
     (0.0, 0.5)
     """
-    z = _validation.vector(z, "z")
-    n = _validation.count(z.size, "number of z-scores", least=2)
+    z = checks.vector(z, "z")
+    n = checks.count(z.size, "number of z-scores", least=2)
     mean, sd = float(z.mean()), float(z.std(ddof=1))
     fourth = float(np.mean((z - mean) ** 4))
     found = {"mean": mean, "mean_error": sd / np.sqrt(n), "sd": sd}

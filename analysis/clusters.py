@@ -1,4 +1,4 @@
-"""Where tasks run (`workers`), how long that takes on paper (`expected_seconds`), what each task costs beside itself.
+"""Where tasks run (`workers`), how long that takes on paper (`expected_seconds`), what a task costs on top of its work.
 
 Model: n tasks of t seconds on W workers take ``ceil(n / W) t`` of work, or ``n c`` where that is longer, c being what
 the one process that sends tasks out and keeps their results spends on each. So more than t / c workers do not help.
@@ -13,7 +13,7 @@ from time import perf_counter
 
 import joblib
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .results_cache import Cache, using
 from .sweeps import sweep
@@ -50,7 +50,7 @@ def workers(jobs=1, dask: str | None = None):
     ...     sweep(math.sqrt, [4.0, 9.0])
     [2.0, 3.0]
     """
-    jobs = _validation.count(jobs, "jobs")
+    jobs = checks.count(jobs, "jobs")
     with scheduler(dask) as client:
         where = {"n_jobs": jobs} if client is None else {"backend": "dask", "client": client}
         with joblib.parallel_config(**where):
@@ -104,9 +104,9 @@ def expected_seconds(tasks, seconds, count, overhead=0.0) -> float:
     >>> expected_seconds(1000, 1.0, 100, overhead=0.004), expected_seconds(1000, 1.0, 1000, overhead=0.004)
     (10.0, 4.0)
     """
-    tasks, count = _validation.count(tasks, "tasks"), _validation.count(count, "count")
-    work = math.ceil(tasks / count) * _validation.positive(seconds, "seconds")
-    return max(work, tasks * _validation.positive(overhead, "overhead", zero=True))
+    tasks, count = checks.count(tasks, "tasks"), checks.count(count, "count")
+    work = math.ceil(tasks / count) * checks.positive(seconds, "seconds")
+    return max(work, tasks * checks.positive(overhead, "overhead", zero=True))
 
 
 def nothing(task: int) -> int:
@@ -135,7 +135,7 @@ def overhead_seconds(tasks=300) -> float:
     >>> 0.0 < overhead_seconds(20) < 1.0
     True
     """
-    tasks = _validation.count(tasks, "tasks")
+    tasks = checks.count(tasks, "tasks")
     with tempfile.TemporaryDirectory() as folder, using(Cache(Path(folder))):
         sweep(nothing, range(-32, 0))
         start = perf_counter()

@@ -1,7 +1,7 @@
-"""Operations, memory and device numbers of one step of each optimiser and of each primitive, beside digital rivals.
+"""Operations, memory and device numbers of each optimiser's step and each primitive, compared with digital rivals.
 
 One operation is one multiplication, division or square root: a multiply-add counts once, half of the usual flops.
-``python -m analysis.complexity`` prints the counts, with ``--measure`` claimed exponents beside fitted ones.
+``python -m analysis.complexity`` prints the counts, with ``--measure`` claimed exponents compared with fitted ones.
 """
 
 import argparse
@@ -114,7 +114,7 @@ class Step:
     operations : float
         On the digital side.
     memory : float
-        Numbers that the digital side holds beside the weights and activations.
+        Numbers that the digital side holds besides the weights and activations.
     model_calls : float
         As counted by arXiv:2405.13817.
     programmed, inputs, outputs, runs, time : float
@@ -137,7 +137,7 @@ class Step:
 
 
 def first_order_steps(net: Network) -> list[Step]:
-    """SGD: N operations beside the gradient; Adam: 10 N (two averages, a root and a division)."""
+    """SGD: N operations besides the gradient; Adam: 10 N (two averages, a root and a division)."""
     return [
         Step("SGD", net.gradient + net.N, net.N, 1, order="b N"),
         Step("Adam", net.gradient + 10 * net.N, 3 * net.N, 1, order="b N"),
@@ -291,7 +291,7 @@ def device_primitives(d: int) -> list[DevicePrimitive]:
 
 
 def primitive_counts(d: int, *, iterations: int = 50, squarings: int = 0) -> pd.DataFrame:
-    """Counts of each primitive for a dense matrix of size d: the device beside its digital rivals.
+    """Counts of each primitive for a dense matrix of size d: the device compared with its digital rivals.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ def primitive_counts(d: int, *, iterations: int = 50, squarings: int = 0) -> pd.
 def main(argv: Iterable[str] | None = None) -> int:
     """Print counts, or fit exponents with --measure."""
     parser = argparse.ArgumentParser(prog="python -m analysis.complexity", description=__doc__.split("\n")[0])
-    parser.add_argument("--measure", action="store_true", help="fit exponents and print them beside the claimed ones")
+    parser.add_argument("--measure", action="store_true", help="fit exponents and print them next to the claimed ones")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args(argv if argv is None else list(argv))
     if options.measure:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from thermolinalg import _validation
+from thermolinalg import checks
 from thermolinalg.curvature import Curvature, dissipation, excess_factor
 
 from .bounds import groups, require_columns
@@ -54,7 +54,7 @@ def parts(curvature: Curvature, gradient, *, damping=0.0, cutoff=CUTOFF) -> pd.D
     >>> parts(tl.curvature.DiagonalCurvature([4.0, 0.0]), [2.0, 3.0]).values.tolist()
     [['range', 1.0], ['blind', 9.0]]
     """
-    g = _validation.vector(gradient, "gradient", curvature.size)
+    g = checks.vector(gradient, "gradient", curvature.size)
     rows = {"range": dissipation(curvature, g, cutoff=cutoff)}
     if damping:
         v = curvature.damped(damping).function(np.reciprocal, g)
@@ -76,7 +76,7 @@ def preconditioner_excess(curvature: Curvature, preconditioner: Curvature, gradi
     preconditioner : Curvature
         Fh, positive definite.
     gradients : (N,) or (k, N) array_like
-        g, one a row.
+        g, one per row.
     cutoff : float
 
     Returns
@@ -96,7 +96,7 @@ def preconditioner_excess(curvature: Curvature, preconditioner: Curvature, gradi
     >>> preconditioner_excess(F, plain, [1.0, 1.0]).values.tolist()
     [[1.5625, 1.5625, 4.0]]
     """
-    rows = np.atleast_2d(_validation.real_array(gradients, "gradients"))
+    rows = np.atleast_2d(checks.real_array(gradients, "gradients"))
     if preconditioner.rates.min() <= 0.0:
         raise ValueError(
             f"preconditioner must be positive definite, got the eigenvalue {preconditioner.rates.min():.6g}"
@@ -205,10 +205,10 @@ def noise_floor(
     >>> bool(abs(table.value["batch"] - table.value["covariance"]) < 5 * table.stderr["batch"])
     True
     """
-    G = _validation.real_array(gradients, "gradients")
+    G = checks.real_array(gradients, "gradients")
     if G.ndim != 2 or G.shape[1] != curvature.size:
         raise ValueError(f"gradients must have shape (n, {curvature.size}), got {G.shape}")
-    damping, generator = _validation.positive(damping, "damping", zero=True), _validation.generator(rng)
+    damping, generator = checks.positive(damping, "damping", zero=True), checks.generator(rng)
     mask = curvature.range_mask(CUTOFF) if damping == 0.0 else np.ones(curvature.rates.size, dtype=bool)
     weights = np.divide(1.0, curvature.rates + damping, out=np.zeros_like(curvature.rates), where=mask)
     inner = G @ curvature.weighted(weights, np.ascontiguousarray(G.T))
@@ -218,7 +218,7 @@ def noise_floor(
     effective = float(np.sum(values[seen] / (values[seen] + damping)))
     rows = []
     for given in batch_sizes:
-        size = _validation.count(given, "batch_size", least=2)
+        size = checks.count(given, "batch_size", least=2)
         found = {
             "true": (true, 0.0), "effective": (true + effective / size, 0.0),
             "covariance": (true + scatter / size, 0.0),
@@ -273,13 +273,13 @@ def empirical_degeneracy(gradients, dampings: Sequence[float]) -> pd.DataFrame:
     >>> round(float(table.empirical[0]), 6), bool(table.diagonal[0] > 49.99)
     (1.0, True)
     """
-    G = _validation.real_array(gradients, "gradients")
+    G = checks.real_array(gradients, "gradients")
     if G.ndim != 2 or G.size == 0:
         raise ValueError(f"gradients must have shape (n, N), got {G.shape}")
     n, mean = len(G), G.mean(axis=0)
     K, ones, rows = G @ G.T, np.ones(n), []
     for given in dampings:
-        damping = _validation.positive(given, "damping")
+        damping = checks.positive(given, "damping")
         gram = float(ones @ scipy.linalg.solve(K + n * damping * np.eye(n), K @ ones, assume_a="pos")) / n
         rows.append(
             {"damping": damping, "samples": n, "parameters": G.shape[1]}

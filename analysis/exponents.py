@@ -1,4 +1,4 @@
-"""Claimed exponents beside fitted ones: of planned device times, of counted iterations, of measured times.
+"""Claimed exponents compared with fitted ones: of planned device times, of counted iterations, of measured times.
 
 The fit is ordinary least squares of the logarithms, through the median over repeats at each point (of measured times
 the least: a busy machine only adds); the interval is Student's, at 95 %, from the scatter of the points about the
@@ -20,7 +20,7 @@ from . import device_times, digital_runs
 from .device_times import log_spectrum, worst_spectrum
 
 LEVEL = 0.95
-MARGIN, WIDEST = 0.1, 0.5  # room beside an interval; half width beyond which it decides nothing
+MARGIN, WIDEST = 0.1, 0.5  # room around an interval; half width beyond which it decides nothing
 TLA = "Aifer et al., arXiv:2308.05660, as quoted"
 EXPM = "Duffield et al., arXiv:2311.12759, guides of its figure"
 TNGD = "Donatella et al., arXiv:2405.13817, Table 1"

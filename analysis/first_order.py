@@ -12,7 +12,7 @@ which takes d^3 where the numerical derivatives of `analysis.precision`, good fo
 
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 
 def solve_mean_square(A, b, variance) -> float:
@@ -41,7 +41,7 @@ def solve_mean_square(A, b, variance) -> float:
     0.000625
     """
     G, M, V = _parts(A, variance)
-    x = G @ _validation.vector(b, "b", len(G))
+    x = G @ checks.vector(b, "b", len(G))
     n, squares = np.diag(M), x**2
     return float(n @ V @ squares + x @ (V * M) @ x - np.sum(np.diag(V) * n * squares))
 
@@ -61,8 +61,8 @@ def inverse_mean_square(A, variance) -> float:
 
 def _parts(A, variance):
     """A^-1, A^-2 and the variances as a matrix."""
-    A = _validation.symmetric(A, "A")
-    V = np.full(A.shape, float(variance)) if np.ndim(variance) == 0 else _validation.symmetric(variance, "variance")
+    A = checks.symmetric(A, "A")
+    V = np.full(A.shape, float(variance)) if np.ndim(variance) == 0 else checks.symmetric(variance, "variance")
     if V.shape != A.shape:
         raise ValueError(f"variance must be a number or have the shape of A, {A.shape}, got {V.shape}")
     G = np.linalg.inv(A)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 
 def root(S) -> np.ndarray:
@@ -15,7 +15,7 @@ def root(S) -> np.ndarray:
 def bures_squared(S0, S1) -> float:
     """Squared Bures distance ``tr S0 + tr S1 - 2 tr (S0^1/2 S1 S0^1/2)^1/2`` of two covariances.
 
-    Worked out as ``|S0^1/2 - S1^1/2 Q|_F^2``, Q the orthogonal polar factor of ``S1^1/2 S0^1/2``: it does not cancel
+    Computed as ``|S0^1/2 - S1^1/2 Q|_F^2``, Q the orthogonal polar factor of ``S1^1/2 S0^1/2``: it does not cancel
     where the two are close.
 
     Parameters
@@ -38,7 +38,7 @@ def bures_squared(S0, S1) -> float:
     >>> round(bures_squared(np.diag([1.0, 4.0]), np.diag([9.0, 4.0])), 12)
     4.0
     """
-    first, second = root(_validation.symmetric(S0, "S0")), root(_validation.symmetric(S1, "S1"))
+    first, second = root(checks.symmetric(S0, "S0")), root(checks.symmetric(S1, "S1"))
     left, _, right = scipy.linalg.svd(second @ first)
     return float(np.sum((first - second @ (left @ right)) ** 2))
 
@@ -67,7 +67,7 @@ def wasserstein_squared(mean0, S0, mean1, S1) -> float:
     >>> wasserstein_squared([0.0], [[1.0]], [3.0], [[4.0]])
     10.0
     """
-    gap = _validation.vector(mean1, "mean1", len(S1)) - _validation.vector(mean0, "mean0", len(S0))
+    gap = checks.vector(mean1, "mean1", len(S1)) - checks.vector(mean0, "mean0", len(S0))
     return float(gap @ gap) + bures_squared(S0, S1)
 
 
@@ -96,9 +96,7 @@ def relative_entropy(mean0, S0, mean1, S1) -> float:
     >>> relative_entropy([0.0], [[1.0]], [2.0], [[1.0]])
     2.0
     """
-    gap = _validation.vector(mean1, "mean1", len(S1)) - _validation.vector(mean0, "mean0", len(S0))
-    excess = (
-        scipy.linalg.eigh(_validation.symmetric(S0, "S0"), _validation.symmetric(S1, "S1"), eigvals_only=True) - 1.0
-    )
+    gap = checks.vector(mean1, "mean1", len(S1)) - checks.vector(mean0, "mean0", len(S0))
+    excess = scipy.linalg.eigh(checks.symmetric(S0, "S0"), checks.symmetric(S1, "S1"), eigvals_only=True) - 1.0
     spread = float(np.sum(excess - np.log1p(excess)))
     return 0.5 * (spread + float(gap @ scipy.linalg.solve(S1, gap, assume_a="pos")))

@@ -3,7 +3,7 @@ r"""Error of an answer against the word length of the converter that programs A,
 Strategies: "nearest", one matrix rounded to nearest; "stochastic", one matrix rounded at random; "merged", an ensemble
 of rounded matrices whose mean is A, the answers averaged by weight (Aifer et al., arXiv:2401.16231; for `solve` and
 `inv` that is `thermolinalg.mitigate`); "refined", iterative refinement with exact residuals. But for the last, noise
-is averaged away as far as the device can do it, and reported beside.
+is averaged away as far as the device can do it, and reported apart.
 
 Let f(H) be what a noiseless device answers that holds H in place of A, h the distance of levels, dA_ij independent in
 the lower triangle with variance V_ij, and E_ij the symmetric unit matrices. To leading order in h
@@ -25,7 +25,7 @@ import pandas as pd
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .rounded_primitives import Effort, Primitive, problem
 
@@ -104,8 +104,8 @@ def predicted_error(task: Primitive, bits: int, strategy: str, *, response: Resp
     >>> 0.49 < predicted_error(task, 9, "nearest") / predicted_error(task, 8, "nearest") < 0.51
     True
     """
-    bits = _validation.count(bits, "bits", least=2)
-    _validation.choice(strategy, "strategy", STRATEGIES[:3])
+    bits = checks.count(bits, "bits", least=2)
+    checks.choice(strategy, "strategy", STRATEGIES[:3])
     response = Response.of(task) if response is None else response
     step = tl.hardware.Quantizer(bits).step(np.abs(task.A).max())
     remainder = task.A / step - np.floor(task.A / step)
@@ -149,8 +149,8 @@ def measured_error(task: Primitive, bits: int, strategy: str, *, rng=None) -> di
     >>> measured_error(task, 12, "merged", rng=0)["error"] < measured_error(task, 12, "nearest", rng=0)["error"] / 30
     True
     """
-    _validation.choice(strategy, "strategy", STRATEGIES)
-    generator = _validation.generator(rng)
+    checks.choice(strategy, "strategy", STRATEGIES)
+    generator = checks.generator(rng)
     rounding = "stochastic" if strategy == "stochastic" else "nearest"
     if strategy == "refined" and task.refine is None:
         raise ValueError(f"strategy 'refined' is for solve, got {task.name}")
@@ -192,7 +192,7 @@ def error_against_bits(
     name: str, bits: Sequence[int], *, strategies=STRATEGIES, d=8, condition_number=5.0, repeats=8,
     effort: Effort | None = None, seed: np.random.SeedSequence | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Error of a primitive against word length for each strategy, over random matrices, with the prediction beside it.
+    """Error of a primitive against word length for each strategy, over random matrices, with its prediction.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def error_against_bits(
     """
     seed = np.random.SeedSequence(0) if seed is None else seed
     tasks, generators = [], []
-    for k in range(_validation.count(repeats, "repeats")):
+    for k in range(checks.count(repeats, "repeats")):
         generator = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, k)))
         A = tl.problems.with_condition(d, condition_number, generator)
         tasks.append(problem(name, A, effort=effort, rng=generator))

@@ -20,7 +20,7 @@ import pandas as pd
 import scipy.integrate
 import scipy.linalg
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .bounds import side_by_side
 from .gaussians import relative_entropy, root, wasserstein_squared
@@ -67,11 +67,9 @@ class Ramp:
         d = len(self.first)
         if len(self.last) != d:
             raise ValueError(f"A1 must have shape ({d}, {d}) like A0, got {self.last.shape}")
-        scale = np.sqrt(_validation.positive(beta, "beta"))
+        scale = np.sqrt(checks.positive(beta, "beta"))
         sides = (("b0", b0), ("b1", b1))
-        self.start, self.end = (
-            np.zeros(d) if b is None else scale * _validation.vector(b, name, d) for name, b in sides
-        )
+        self.start, self.end = (np.zeros(d) if b is None else scale * checks.vector(b, name, d) for name, b in sides)
         self.change, self.push = self.last - self.first, self.end - self.start
 
     def law(self, s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +141,7 @@ class Ramp:
 
 
 def ramp_cost(A0, A1, durations, *, b0=None, b1=None, beta=1.0) -> pd.DataFrame:
-    """Dissipated work of a linear ramp beside its limits and the bounds, for each duration.
+    """Dissipated work of a linear ramp compared with its limits and the bounds, for each duration.
 
     Parameters
     ----------
@@ -174,7 +172,7 @@ def ramp_cost(A0, A1, durations, *, b0=None, b1=None, beta=1.0) -> pd.DataFrame:
     ramp, rows = Ramp(A0, A1, b0, b1, beta), []
     quench, slow, equilibria = ramp.quench(), ramp.slow(), ramp.equilibria()
     for given in durations:
-        tau = _validation.positive(given, "duration")
+        tau = checks.positive(given, "duration")
         work, mean, covariance = ramp.exact(tau)
         moved = wasserstein_squared(*ramp.law(0.0), mean, covariance) / tau
         values = {
@@ -226,7 +224,7 @@ def ramp_bounds(A0, A1, durations, *, b0=None, b1=None, beta=1.0) -> pd.DataFram
 
 def definite(value, name: str) -> np.ndarray:
     """A symmetric positive definite float64 matrix."""
-    A = _validation.symmetric(value, name)
+    A = checks.symmetric(value, name)
     smallest = float(scipy.linalg.eigvalsh(A)[0])
     if smallest <= 0.0:
         raise ValueError(f"{name} must be positive definite, but has the eigenvalue {smallest:.6g}; add damping to it")

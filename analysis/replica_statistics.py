@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .calibration import summary
 
@@ -43,7 +43,7 @@ def statistics(errors, predicted: dict[str, float] | None = None) -> pd.DataFram
     if errors.ndim != 2 or errors.shape[1] != len(PARTS):
         raise ValueError(f"errors must have shape (replicas, {len(PARTS)}), got {errors.shape}")
     answered = errors[np.isfinite(errors).all(axis=1)]
-    n = _validation.count(len(answered), "number of replicas with an answer", least=2)
+    n = checks.count(len(answered), "number of replicas with an answer", least=2)
     share = 1.0 - n / len(errors)
     rows = []
     for part, values in zip(PARTS, answered.T, strict=True):

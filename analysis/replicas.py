@@ -18,7 +18,7 @@ import pandas as pd
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .clusters import add_options, expected_seconds, overhead_seconds, workers
 from .first_order import solve_mean_square
@@ -147,7 +147,7 @@ def replicas_per_task(d: int, seconds=1.0) -> int:
     [1024, 512, 4, 1]
     """
     each = 7e-4 + 1.1e-7 * d**2 + 9e-11 * d**3
-    return 2 ** max(0, int(np.log2(_validation.positive(seconds, "seconds") / each)))
+    return 2 ** max(0, int(np.log2(checks.positive(seconds, "seconds") / each)))
 
 
 def ensemble_errors(ensemble: Ensemble, replicas, *, per_task=None) -> np.ndarray:
@@ -182,8 +182,8 @@ def ensemble_errors(ensemble: Ensemble, replicas, *, per_task=None) -> np.ndarra
     ...     ensemble_errors(Ensemble(), 20, per_task=8).shape
     (20, 3)
     """
-    replicas = _validation.count(replicas, "replicas")
-    size = replicas_per_task(ensemble.d) if per_task is None else _validation.count(per_task, "per_task")
+    replicas = checks.count(replicas, "replicas")
+    size = replicas_per_task(ensemble.d) if per_task is None else checks.count(per_task, "per_task")
     blocks = [Block(ensemble, first, min(size, replicas - first)) for first in range(0, replicas, size)]
     return np.concatenate(sweep(block_errors, blocks))
 
@@ -264,7 +264,7 @@ def plan(dims, counts, *, replicas=10**6, lengths=(1.0, 10.0), overhead: float |
     >>> plan([3], [1, 8], replicas=10**5, overhead=0.004, repeats=1).shape
     (4, 7)
     """
-    replicas, overhead = _validation.count(replicas, "replicas"), overhead_seconds() if overhead is None else overhead
+    replicas, overhead = checks.count(replicas, "replicas"), overhead_seconds() if overhead is None else overhead
     rows = []
     for d in dims:
         timed = Block(Ensemble(d=d), 0, max(1, replicas_per_task(d) // 64))

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 
 import thermolinalg as tl
-from thermolinalg import _validation
+from thermolinalg import checks
 
 LEAST_PATHS = 100  # of a share of the effort, for the determinant: fewer say nothing of their own error
 REFINED_TO = 1e-10  # relative error that refinement is asked for
@@ -94,8 +94,8 @@ def problem(name: str, A, *, effort: Effort | None = None, rng=None) -> Primitiv
     >>> problem("inv", [[2.0]]).truth
     array([[0.5]])
     """
-    A, effort, generator = _validation.symmetric(A, "A"), effort or Effort(), _validation.generator(rng)
-    return KNOWN[_validation.choice(name, "name", KNOWN)](A, effort, generator)
+    A, effort, generator = checks.symmetric(A, "A"), effort or Effort(), checks.generator(rng)
+    return KNOWN[checks.choice(name, "name", KNOWN)](A, effort, generator)
 
 
 def _solve(A, effort, rng) -> Primitive:
@@ -130,7 +130,7 @@ def _lyapunov(A, effort, rng) -> Primitive:
 def _logdet(A, effort, rng) -> Primitive:
     def run(H, generator, share):
         paths = max(LEAST_PATHS, round(share * effort.n_paths))
-        with warnings.catch_warnings():  # of few paths: their error bar is reported beside
+        with warnings.catch_warnings():  # of few paths: their error bar is reported as well
             warnings.simplefilter("ignore", tl.errors.UnreliableWork)
             return tl.logdet(
                 H, duration=effort.ramp, n_paths=paths, n_steps=effort.ramp_steps, estimator="bar",

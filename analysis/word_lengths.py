@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import thermolinalg as tl
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .clusters import add_options, workers
 from .first_order import inverse_mean_square, solve_mean_square
@@ -64,11 +64,11 @@ class Cell:
     effort: Effort = field(default_factory=Effort)
 
     def __post_init__(self):
-        _validation.choice(self.primitive, "primitive", PRIMITIVES)
-        _validation.choice(self.strategy, "strategy", STRATEGIES[: 4 if self.primitive == "solve" else 3])
+        checks.choice(self.primitive, "primitive", PRIMITIVES)
+        checks.choice(self.strategy, "strategy", STRATEGIES[: 4 if self.primitive == "solve" else 3])
         for name, least in (("d", 1), ("bits", 2), ("repeats", 2), ("seed", 0)):
-            _validation.count(getattr(self, name), name, least=least)
-        if not _validation.positive(self.kappa, "kappa") >= 1.0:
+            checks.count(getattr(self, name), name, least=least)
+        if not checks.positive(self.kappa, "kappa") >= 1.0:
             raise ValueError(f"kappa must be at least 1, got {self.kappa}")
 
     def generator(self, repeat: int) -> np.random.Generator:

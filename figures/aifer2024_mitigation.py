@@ -45,7 +45,7 @@ def _draw_bits(ax, table):
 
 
 def _draw_powers(ax, table):
-    """How much a bit wins, beside the two laws."""
+    """How much a bit wins, compared with the two laws."""
     for method, text, shift in (("single", "a bit: half", (4, 8)), ("merged", "a bit: a quarter", (-7, -3))):
         rows = table[table.method == method].dropna(subset="error")
         at = rows.iloc[len(rows) // 2 - 1]

@@ -48,7 +48,7 @@ def _draw_methods(ax, rows):
 
 
 def _draw_times(ax, rows):
-    """Times in dark to light; beside them what has no curvature in it."""
+    """Times in dark to light, and then what has no curvature in it."""
     carried = rows[(rows.method == "TNGD-Adam") & (rows.start == "carry")]
     times = sorted(carried.time.unique())
     for time, colour in zip(times, ordered_colours(len(times)), strict=True):

@@ -271,8 +271,8 @@ def _draw_bits(ax, rows) -> None:
 # -- a model of large workloads
 
 CHOICES = {  # unit, parallel: what it stands for
-    (1e-6, False): "RC 1 µs, one device", (1e-6, True): "RC 1 µs, one a factor",
-    (1e-9, False): "RC 1 ns, one device", (1e-9, True): "RC 1 ns, one a factor",
+    (1e-6, False): "RC 1 µs, one device", (1e-6, True): "RC 1 µs, one per factor",
+    (1e-9, False): "RC 1 ns, one device", (1e-9, True): "RC 1 ns, one per factor",
 }  # fmt: skip
 DIGITAL = ("K-FAC (eigh)", "K-FAC")
 

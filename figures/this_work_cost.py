@@ -200,13 +200,13 @@ FIGURES = (
     _spec(
         "break_even_solve", draw_break_even_solve,
         "Coloured where the device is quickest, loading counted: it beats one CPU from d of about a thousand on, by "
-        "refinement wherever accuracy is wanted; beside an accelerator loading takes nearly all of that away.",
+        "refinement wherever accuracy is wanted; compared with an accelerator, loading takes nearly all of that away.",
         f"{_MACHINE} CG iterations counted on real matrices, best of three preconditioners.",
     ),
     _spec(
         "break_even_tngd", draw_break_even_tngd,
-        "With loading counted, TNGD is the quickest way to a natural gradient for small b dz beside one CPU and next "
-        "to nowhere beside an accelerator; were loading free, writing J would still stop it where J is large.",
+        "With loading counted, TNGD is fastest only for small batch x outputs against one CPU and almost never against "
+        "an accelerator. Even with free loading, forming J limits it.",
         f"{_MACHINE} Operation counts of a dense network with 10 outputs; 17 iterations of CG do what t = 50 RC does.",
     ),
 )  # fmt: skip

@@ -120,7 +120,7 @@ def draw_precision(table):
 
 
 def _label_powers(ax, rows):
-    """The powers of the distance of levels beside two of the lines."""
+    """The powers of the distance of levels, next to two of the lines."""
     for strategy, text in (("stochastic", r"$\propto h$"), ("merged", r"$\propto h^2$")):
         own = rows[(rows.strategy == strategy) & (rows.failed == 0.0)].sort_values("bits")
         middle = own.iloc[len(own) // 2]

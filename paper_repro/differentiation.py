@@ -1,54 +1,19 @@
 """Every derivative that an optimiser asks of a network: `Model`, NumPy outside, automatic differentiation inside.
 
-Importing this module switches JAX to 64 bits for the whole process, here and nowhere else.
+Importing this module imports `network`, which switches JAX to 64 bits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import pairwise
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 from thermolinalg.curvature.cotangents import LIKELIHOODS
 
 from .layers import Block, Field, Layer, check_inputs, check_labels, check_weights, layer_gram
-
-jax.config.update("jax_enable_x64", True)
-
-
-class Tape:
-    """The parameters as a network sees them; it keeps what enters the Kronecker layers.
-
-    ``tape["norm"]`` is an array of parameters, ``tape.affine("dense0", a)`` the output of a Kronecker layer. Taps, one
-    for each Kronecker layer, are added to the pre-activations: zeros whose gradient is that of the pre-activations.
-    """
-
-    def __init__(self, arrays, taps=None):
-        self.arrays, self.taps = arrays, taps or {}
-        self.inputs: dict[str, jax.Array] = {}
-
-    def __getitem__(self, name: str):
-        return self.arrays[name]
-
-    def affine(self, name: str, a, constant=None):
-        """Pre-activations (..., n_out) of inputs a (..., n_in): ``a @ W``, or ``[a, constant] @ W`` with a bias.
-
-        The constant is 1 unless it is given, of shape (...): 0 where there is no position, as at padded nodes.
-        """
-        if name in self.inputs:
-            raise ValueError(f"layer {name!r} is used twice; its curvature would not be that of one layer")
-        W = self.arrays[name]
-        if len(W) == a.shape[-1] + 1:
-            ones = (jnp.ones(a.shape[:-1]) if constant is None else constant)[..., None]
-            z = a @ W[:-1] + ones * W[-1]
-            a = jnp.concatenate((a, ones), axis=-1)
-        else:
-            z = a @ W
-        self.inputs[name] = a
-        return z + self.taps[name] if name in self.taps else z
+from .network import Network, losses, same_predictions
 
 
 class Model:
@@ -62,7 +27,7 @@ class Model:
     ----------
     name : str
     forward : callable
-        ``forward(tape, x)`` -> (p, z): outputs for one sample x, with the parameters read from a `Tape`.
+        ``forward(tape, x)`` -> (p, z): outputs for one sample x, with the parameters read from a `network.Tape`.
     blocks : sequence of Block
         The parameters, in the order in which theta holds them.
     output_size : int
@@ -119,14 +84,15 @@ class Model:
         names = [block.name for block in self.blocks] + list(self.constants)
         if not self.blocks or len(set(names)) < len(names):
             raise ValueError(f"blocks must be one or more, with names of their own, got {names}")
-        self.output_size = _validation.count(output_size, "output_size")
-        self.likelihood = _validation.choice(likelihood, "likelihood", LIKELIHOODS)
+        self.output_size = checks.count(output_size, "output_size")
+        self.likelihood = checks.choice(likelihood, "likelihood", LIKELIHOODS)
         ends = pairwise(np.cumsum([0, *(block.size for block in self.blocks)]).tolist())
         self.layers = tuple(
             Layer(block.name, start, stop, block.shape, block.kronecker)
             for block, (start, stop) in zip(self.blocks, ends, strict=True)
         )
         self.size = self.layers[-1].stop
+        self._network = Network(forward, self.layers, self.likelihood)
         self._compiled: dict[str, Callable] = {}
 
     def __repr__(self) -> str:
@@ -134,27 +100,27 @@ class Model:
 
     def init(self, seed) -> np.ndarray:
         """Parameters (N,) to begin with: anything `numpy.random.default_rng` takes, drawn by NumPy alone."""
-        rng = _validation.generator(seed)
+        rng = checks.generator(seed)
         return np.concatenate([block.draw(rng).ravel() for block in self.blocks])
 
     def arrays(self, theta) -> dict[str, np.ndarray]:
         """The parameters by the name of their layer, each in its shape: views of theta."""
-        return self._split(_validation.vector(theta, "theta", self.size))
+        return self._network.split(checks.vector(theta, "theta", self.size))
 
     # What a caller asks for
 
     def outputs(self, theta, inputs) -> np.ndarray:
         """(b, p, z): logits, or means for "gaussian"."""
-        return self._call(self._outputs, theta, inputs)
+        return self._call("outputs", theta, inputs)
 
     def loss(self, theta, inputs, labels, *, mask=None) -> float:
         """The mean loss of a batch, nats."""
         f, labels, weights = self._outputs_and_targets(theta, inputs, labels, mask)
-        return self._finite("loss", theta, float(np.sum(weights * _losses(self.likelihood, f, labels))))
+        return self._finite("loss", theta, float(np.sum(weights * losses(self.likelihood, f, labels))))
 
     def loss_and_gradient(self, theta, inputs, labels, *, mask=None) -> tuple[float, np.ndarray]:
         """The mean loss of a batch and its gradient (N,)."""
-        value, gradient = self._call(self._loss_and_gradient, theta, inputs, *self._targets(labels, mask))
+        value, gradient = self._call("loss_and_gradient", theta, inputs, *self._targets(labels, mask))
         return float(value), gradient
 
     def accuracy(self, theta, inputs, labels, *, mask=None) -> float:
@@ -169,7 +135,7 @@ class Model:
 
     def per_sample_gradients(self, theta, inputs, labels, *, mask=None) -> np.ndarray:
         """(b, N): gradients whose mean is that of the batch; without a mask, each of the mean loss of its sample."""
-        return self._call(self._per_sample_gradients, theta, inputs, *self._targets(labels, mask))
+        return self._call("per_sample_gradients", theta, inputs, *self._targets(labels, mask))
 
     def rows(self, theta, inputs, cotangents) -> np.ndarray:
         """(b k, N): J_s^T c for each sample s and each of its cotangents c, given as (b, k, p, z)."""
@@ -187,16 +153,16 @@ class Model:
 
     def jvp(self, theta, inputs, v) -> np.ndarray:
         """J v, (b, p, z)."""
-        return self._call(self._jvp, theta, inputs, _validation.vector(v, "v", self.size))
+        return self._call("jvp", theta, inputs, checks.vector(v, "v", self.size))
 
     def vjp(self, theta, inputs, u) -> np.ndarray:
         """J^T u, (N,), for u (b, p, z)."""
-        return self._call(self._vjp, theta, inputs, _validation.real_array(u, "u"))
+        return self._call("vjp", theta, inputs, checks.real_array(u, "u"))
 
     def ggn_product(self, theta, inputs, v, *, mask=None) -> np.ndarray:
         """J^T H J v / (b p), H the Hessian of the loss in the outputs: a jvp and a vjp (arXiv:2405.13817, Eq. 9)."""
-        v, weights = _validation.vector(v, "v", self.size), None if mask is None else check_weights(mask)
-        return self._call(self._ggn_product, theta, inputs, v, weights)
+        v, weights = checks.vector(v, "v", self.size), None if mask is None else check_weights(mask)
+        return self._call("ggn_product", theta, inputs, v, weights)
 
     def kronecker_inputs(self, theta, inputs, cotangents) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each Kronecker layer its inputs a (b, s, n_in + 1) and the gradients g (b, k, s, n_out) at s positions.
@@ -209,7 +175,7 @@ class Model:
 
     def backward(self, theta, inputs, cotangents) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """`kronecker_inputs`, and for each of the other layers its columns of `rows`, (b k, stop - start), at once."""
-        return self._call(self._backward, theta, inputs, self._cotangents(cotangents))
+        return self._call("backward", theta, inputs, self._cotangents(cotangents))
 
     def gram(self, theta, inputs, cotangents) -> np.ndarray:
         """(b k, b k): J J^T for the rows of `rows`, layer by layer, without all of J at once.
@@ -226,13 +192,13 @@ class Model:
 
     # The door: NumPy arrays are checked, the function is compiled once, what comes out is finite
 
-    def _call(self, function, theta, inputs, *rest):
-        theta = _validation.vector(theta, "theta", self.size)
+    def _call(self, name: str, theta, inputs, *rest):
+        theta = checks.vector(theta, "theta", self.size)
         inputs = check_inputs(inputs, self.inputs)
-        if function.__name__ not in self._compiled:
-            self._compiled[function.__name__] = jax.jit(function)
-        result = self._compiled[function.__name__](self.constants, theta, inputs, *rest)
-        return self._finite(function.__name__.strip("_").replace("_", " "), theta, jax.tree.map(np.array, result))
+        if name not in self._compiled:
+            self._compiled[name] = jax.jit(getattr(self._network, name))
+        result = self._compiled[name](self.constants, theta, inputs, *rest)
+        return self._finite(name.replace("_", " "), theta, jax.tree.map(np.array, result))
 
     def _finite(self, what: str, theta, result):
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(result)):
@@ -249,127 +215,11 @@ class Model:
 
     def _outputs_and_targets(self, theta, inputs, labels, mask):
         f, targets = self.outputs(theta, inputs), self._targets(labels, mask)
-        _same_predictions(f, *targets)
+        same_predictions(f, *targets)
         return f, *targets
 
     def _cotangents(self, cotangents) -> np.ndarray:
-        c = _validation.real_array(cotangents, "cotangents")
+        c = checks.real_array(cotangents, "cotangents")
         if c.ndim != 4 or c.size == 0 or c.shape[3] != self.output_size:
             raise ValueError(f"cotangents must have shape (b, k, p, {self.output_size}), got {c.shape}")
         return c
-
-    # Traced by JAX; theta comes flat, and derivatives are taken in its blocks, which spares padding to N
-
-    def _split(self, theta) -> dict:
-        return {layer.name: theta[layer.start : layer.stop].reshape(layer.shape) for layer in self.layers}
-
-    def _join(self, blocks):
-        return jnp.concatenate([blocks[layer.name].ravel() for layer in self.layers])
-
-    def _sample(self, blocks, constants, x, taps=None):
-        tape = Tape({**constants, **blocks}, taps)
-        return self.forward(tape, x), tape.inputs
-
-    def _batch(self, constants, blocks, inputs):
-        return jax.vmap(lambda x: self._sample(blocks, constants, x)[0])(inputs)
-
-    def _outputs(self, constants, theta, inputs):
-        return self._batch(constants, self._split(theta), inputs)
-
-    def _mean_loss(self, blocks, constants, inputs, labels, weights):
-        f = self._batch(constants, blocks, inputs)
-        _same_predictions(f, labels, weights)
-        return jnp.sum(weights * _losses(self.likelihood, f, labels))
-
-    def _loss_and_gradient(self, constants, theta, inputs, labels, weights):
-        value, gradient = jax.value_and_grad(self._mean_loss)(self._split(theta), constants, inputs, labels, weights)
-        return value, self._join(gradient)
-
-    def _per_sample_gradients(self, constants, theta, inputs, labels, weights):
-        blocks = self._split(theta)
-        _same_predictions(jax.eval_shape(self._outputs, constants, theta, inputs), labels, weights)
-
-        def loss(blocks, x, y, w):
-            f = self._sample(blocks, constants, x)[0]
-            return len(labels) * jnp.sum(w * _losses(self.likelihood, f, y))
-
-        return jax.vmap(lambda *sample: self._join(jax.grad(loss)(blocks, *sample)))(inputs, labels, weights)
-
-    def _jvp(self, constants, theta, inputs, v):
-        return jax.jvp(lambda theta: self._outputs(constants, theta, inputs), (theta,), (v,))[1]
-
-    def _vjp(self, constants, theta, inputs, u):
-        f, back = jax.vjp(lambda blocks: self._batch(constants, blocks, inputs), self._split(theta))
-        _same_shape("u (b, p, z)", u, f)
-        return self._join(back(u)[0])
-
-    def _ggn_product(self, constants, theta, inputs, v, weights):
-        def network(blocks):
-            return self._batch(constants, blocks, inputs)
-
-        blocks = self._split(theta)
-        f, along = jax.jvp(network, (blocks,), (self._split(v),))
-        _, back = jax.vjp(network, blocks)
-        if weights is None:
-            weights = jnp.full(f.shape[:2], 1.0 / (f.shape[0] * f.shape[1]))
-        _same_predictions(f, weights, weights)
-        return self._join(back(weights[..., None] * _hessian_product(self.likelihood, f, along))[0])
-
-    def _backward(self, constants, theta, inputs, cotangents):
-        """Inputs and gradients of the Kronecker layers; rows (b k, n) of each of the other layers.
-
-        Outer products that make rows of the former are left to the caller: JAX on a CPU is five times slower at them.
-        """
-        blocks = self._split(theta)
-        dense = [layer.name for layer in self.layers if layer.kronecker]
-        other = {layer.name: blocks[layer.name] for layer in self.layers if not layer.kronecker}
-
-        def sample(x, c):
-            entering = jax.eval_shape(lambda x: self._sample(blocks, constants, x)[1], x)
-            taps = {name: jnp.zeros((*entering[name].shape[:-1], blocks[name].shape[1])) for name in dense}
-            f, back, a = jax.vjp(
-                lambda taps, other: self._sample({**blocks, **other}, constants, x, taps), taps, other, has_aux=True
-            )
-            _same_shape("cotangents (b, k, p, z)", c[0], f)
-            g, rest = jax.vmap(back)(c)
-            pairs = [(a[n].reshape(-1, a[n].shape[-1]), g[n].reshape(len(c), -1, blocks[n].shape[1])) for n in dense]
-            return pairs, [rest[name].reshape(len(c), -1) for name in other]
-
-        _same_batch("cotangents", cotangents, inputs)
-        pairs, rest = jax.vmap(sample)(inputs, cotangents)
-        return pairs, [rows.reshape(-1, rows.shape[-1]) for rows in rest]
-
-
-def _same_shape(name: str, given, wanted) -> None:
-    if given.shape != wanted.shape:
-        raise ValueError(f"{name} must agree with outputs of shape {wanted.shape}, got {given.shape}")
-
-
-def _same_batch(name: str, array, inputs) -> None:
-    b = len(jax.tree.leaves(inputs)[0])
-    if len(array) != b:
-        raise ValueError(f"{name} must have one entry for each of the {b} samples, got {len(array)}")
-
-
-def _same_predictions(f, labels, weights) -> None:
-    for name, array in (("labels", labels), ("mask", weights)):
-        if array.shape[:2] != f.shape[:2]:
-            raise ValueError(f"{name} must be for {f.shape[0]} x {f.shape[1]} predictions, got shape {array.shape}")
-
-
-@partial(jax.jit, static_argnums=0)
-def _losses(likelihood: str, f, labels):
-    """Minus log likelihood of each prediction, (..., p)."""
-    if likelihood == "softmax":
-        return -jnp.take_along_axis(jax.nn.log_softmax(f), labels[..., None], axis=-1)[..., 0]
-    if likelihood == "bernoulli":
-        return jnp.sum(jax.nn.softplus(f) - labels * f, axis=-1)
-    return jnp.sum((labels - f) ** 2, axis=-1) / 2.0
-
-
-def _hessian_product(likelihood: str, f, u):
-    """H u for each prediction, H the Hessian of its loss in f."""
-    if likelihood == "softmax":
-        mean = jax.nn.softmax(f)
-        return mean * (u - jnp.sum(mean * u, axis=-1, keepdims=True))
-    return u * jax.nn.sigmoid(f) * jax.nn.sigmoid(-f) if likelihood == "bernoulli" else u

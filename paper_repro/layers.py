@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _field(value, name: str, field: Field, lengths: dict[str, int]) -> np.ndarra
         shape = ", ".join(map(str, wanted)) + ("," if len(wanted) == 1 else "")
         raise ValueError(f"{name} must have shape ({shape}){' with ' if known else ''}{known}, got {array.shape}")
     if field.vocabulary is None:
-        return _validation.real_array(array, name)
+        return checks.real_array(array, name)
     return _classes(array, name, field.vocabulary)
 
 
@@ -145,7 +145,7 @@ def check_labels(labels, likelihood: str, output_size: int) -> np.ndarray:
     if likelihood == "softmax":
         array = _classes(array, "labels", output_size)
     else:
-        array = _validation.real_array(array, "labels")
+        array = checks.real_array(array, "labels")
         if likelihood == "bernoulli" and (array.min() < 0.0 or array.max() > 1.0):
             raise ValueError(f"labels must be probabilities 0 to 1, got {array.min():g} to {array.max():g}")
     return array if array.ndim == dimensions else array[:, None]

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
-from .differentiation import Model, Tape
+from .differentiation import Model
 from .layers import Block, Field, Layer
+from .network import Tape
 from .transformers import lora, transformer, vision_transformer
 
 __all__ = [
@@ -70,7 +71,7 @@ def mlp(sizes: Sequence[int], activation: str = "tanh", likelihood: str = "softm
     >>> model.size, [layer.shape for layer in model.layers]
     (2410, [(65, 32), (33, 10)])
     """
-    sizes = [_validation.count(size, "sizes") for size in sizes]
+    sizes = [checks.count(size, "sizes") for size in sizes]
     if len(sizes) < 2:
         raise ValueError(f"sizes must be at least two, inputs and outputs, got {sizes}")
     act, gain = _activation(activation)
@@ -251,9 +252,9 @@ def graph_convolution(
     Layer(name='head', start=432, stop=534, shape=(17, 6), kronecker=True)
     """
     widths = [hidden] if np.ndim(hidden) == 0 else list(hidden)  # type: ignore[arg-type]
-    widths = [_validation.count(features, "features"), *(_validation.count(width, "hidden") for width in widths)]
-    classes = _validation.count(classes, "classes")
-    on_nodes = _validation.choice(level, "level", ("graph", "node")) == "node"
+    widths = [checks.count(features, "features"), *(checks.count(width, "hidden") for width in widths)]
+    classes = checks.count(classes, "classes")
+    on_nodes = checks.choice(level, "level", ("graph", "node")) == "node"
     act, gain = _activation(activation)
     n_hidden = len(widths) - 1
 
@@ -287,17 +288,17 @@ BUILDERS: dict[str, Callable[..., Model]] = {
 
 def _activation(name: str) -> tuple[Callable, float]:
     """The function and the gain that weights before it begin with."""
-    return ACTIVATIONS[_validation.choice(name, "activation", ACTIVATIONS)], float(GAINS[name])
+    return ACTIVATIONS[checks.choice(name, "activation", ACTIVATIONS)], float(GAINS[name])
 
 
 def _counts(**sizes) -> list[int]:
-    return [_validation.count(size, name) for name, size in sizes.items()]
+    return [checks.count(size, name) for name, size in sizes.items()]
 
 
 def _image_shape(shape) -> tuple[int, int, int]:
     if np.shape(shape) != (3,):
         raise ValueError(f"image_shape must be (height, width, channels), got {shape!r}")
-    height, width, depth = (_validation.count(n, "image_shape") for n in shape)
+    height, width, depth = (checks.count(n, "image_shape") for n in shape)
     return height, width, depth
 
 

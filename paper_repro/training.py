@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from analysis.sweeps import sweep
-from thermolinalg import _validation
+from thermolinalg import checks
 from thermolinalg.errors import NotConverged, NotPositiveDefinite, QuantizationFloor
 from thermolinalg.optimizers import State
 
@@ -87,7 +87,7 @@ class Training:
 
     def __post_init__(self):
         for name in ("batch_size", "steps", "evaluate_every", "metric_every"):
-            _validation.count(getattr(self, name), name)
+            checks.count(getattr(self, name), name)
         if recipes.optimizer_class(self.optimizer).needs != "gradient" and not self.curvature:
             raise ValueError(f'{self.optimizer} needs a curvature; give e.g. curvature={{"kind": "exact"}}')
         if self.data not in datasets.LEARNING:

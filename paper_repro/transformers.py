@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .differentiation import Model
 from .layers import Block, Field
@@ -47,7 +47,7 @@ def transformer(vocabulary: int, width: int, heads: int, depth: int, context: in
     >>> model.outputs(model.init(0), [[0, 1, 2]]).shape
     (1, 3, 5)
     """
-    vocabulary, context = _validation.count(vocabulary, "vocabulary"), _validation.count(context, "context")
+    vocabulary, context = checks.count(vocabulary, "vocabulary"), checks.count(context, "context")
     width, heads, depth = _sizes(width, heads, depth)
 
     def forward(tape, x):
@@ -103,8 +103,8 @@ def vision_transformer(
     """
     if np.shape(image_shape) != (3,):
         raise ValueError(f"image_shape must be (height, width, channels), got {image_shape!r}")
-    high, wide, channels = (_validation.count(n, "image_shape") for n in image_shape)
-    patch, classes = _validation.count(patch, "patch"), _validation.count(classes, "classes")
+    high, wide, channels = (checks.count(n, "image_shape") for n in image_shape)
+    patch, classes = checks.count(patch, "patch"), checks.count(classes, "classes")
     if high % patch or wide % patch:
         raise ValueError(f"patch must divide {high} and {wide}, height and width of the image, got {patch}")
     width, heads, depth = _sizes(width, heads, depth)
@@ -164,7 +164,7 @@ def lora(model: Model, theta, rank: int = 2, scale: float = 32.0) -> Model:
     >>> adapted.size, adapted.layers[0].name
     (64, 'block0.q.down')
     """
-    rank, factor = _validation.count(rank, "rank"), _validation.positive(scale, "scale") / rank
+    rank, factor = checks.count(rank, "rank"), checks.positive(scale, "scale") / rank
     frozen = {name: array.copy() for name, array in model.arrays(theta).items()}
     adapted = [block for block in model.blocks if block.name.rpartition(".")[2] in PROJECTIONS]
     if not adapted:
@@ -209,9 +209,9 @@ class _LowRank:
 
 def _sizes(width, heads, depth) -> tuple[int, int, int]:
     width, heads, depth = (
-        _validation.count(width, "width"),
-        _validation.count(heads, "heads"),
-        _validation.count(depth, "depth"),
+        checks.count(width, "width"),
+        checks.count(heads, "heads"),
+        checks.count(depth, "depth"),
     )
     if width % heads:
         raise ValueError(f"width must be divisible by heads, got {width} and {heads}")

@@ -6,7 +6,7 @@ import numpy as np
 class NotPositiveDefinite(np.linalg.LinAlgError, ValueError):
     """A matrix that must be symmetric positive definite is not; ``eigenvalue`` is the offender."""
 
-    def __init__(self, message: str, eigenvalue: float):
+    def __init__(self, message: str, eigenvalue: float) -> None:
         super().__init__(message)
         self.eigenvalue = eigenvalue
 
@@ -24,7 +24,7 @@ class NotConverged(RuntimeError):
 
 
 class NotEquilibrated(UserWarning):
-    """The burn-in is too short: the transient is not small beside the standard error."""
+    """The burn-in is too short: the transient is not small compared with the standard error."""
 
 
 class UnreliableWork(UserWarning):

@@ -5,9 +5,10 @@ import scipy.linalg
 import scipy.sparse
 
 from . import _validation
+from ._typing import ArrayLike, RNGLike
 
 
-def wishart(d, degrees=None, rng=None) -> np.ndarray:
+def wishart(d: int, degrees: int | None = None, rng: RNGLike = None) -> np.ndarray:
     """Wishart matrix ``G G^T / degrees`` with a (d, degrees) Gaussian G.
 
     Parameters
@@ -29,6 +30,10 @@ def wishart(d, degrees=None, rng=None) -> np.ndarray:
     ValueError
         d < 1 or degrees < d.
 
+    See Also
+    --------
+    with_condition : A condition number of choice.
+
     Examples
     --------
     >>> import thermolinalg as tl
@@ -41,7 +46,7 @@ def wishart(d, degrees=None, rng=None) -> np.ndarray:
     return G @ G.T / degrees
 
 
-def with_spectrum(eigenvalues, rng=None) -> np.ndarray:
+def with_spectrum(eigenvalues: ArrayLike, rng: RNGLike = None) -> np.ndarray:
     """A matrix with the given eigenvalues and eigenvectors drawn uniformly (Haar).
 
     Parameters
@@ -60,6 +65,10 @@ def with_spectrum(eigenvalues, rng=None) -> np.ndarray:
     ValueError
         An eigenvalue that is not positive.
 
+    See Also
+    --------
+    with_condition : Eigenvalues spaced evenly in the logarithm.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -77,7 +86,7 @@ def with_spectrum(eigenvalues, rng=None) -> np.ndarray:
     return (A + A.T) / 2.0
 
 
-def with_condition(d, kappa, rng=None) -> np.ndarray:
+def with_condition(d: int, kappa: float, rng: RNGLike = None) -> np.ndarray:
     """A matrix of norm 1 with eigenvalues spaced evenly in the logarithm from 1/kappa to 1.
 
     Parameters
@@ -98,6 +107,10 @@ def with_condition(d, kappa, rng=None) -> np.ndarray:
     ValueError
         d < 1 or kappa < 1.
 
+    See Also
+    --------
+    with_spectrum : Any eigenvalues.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -110,7 +123,7 @@ def with_condition(d, kappa, rng=None) -> np.ndarray:
     return with_spectrum(np.geomspace(1.0 / kappa, 1.0, d), rng)
 
 
-def laplacian(*grid) -> scipy.sparse.csr_array:
+def laplacian(*grid: int) -> scipy.sparse.csr_array:
     """Negative Laplacian with Dirichlet boundaries on a grid of 1 to 3 dimensions, unit spacing.
 
     Parameters
@@ -127,6 +140,10 @@ def laplacian(*grid) -> scipy.sparse.csr_array:
     ------
     ValueError
         No axis, more than three, or fewer than 1 point.
+
+    See Also
+    --------
+    laplacian_eigenvalues : Its spectrum in closed form.
 
     Examples
     --------
@@ -145,7 +162,7 @@ def laplacian(*grid) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(total)
 
 
-def laplacian_eigenvalues(*grid) -> np.ndarray:
+def laplacian_eigenvalues(*grid: int) -> np.ndarray:
     """Eigenvalues of `laplacian`: sums over the axes of 4 sin^2(pi k / (2 (n + 1))), k = 1 .. n.
 
     Parameters
@@ -163,6 +180,10 @@ def laplacian_eigenvalues(*grid) -> np.ndarray:
     ValueError
         As `laplacian`.
 
+    See Also
+    --------
+    laplacian : The matrix.
+
     Examples
     --------
     >>> import thermolinalg as tl
@@ -175,13 +196,13 @@ def laplacian_eigenvalues(*grid) -> np.ndarray:
     return np.sort(total)
 
 
-def _grid(grid) -> list[int]:
+def _grid(grid: tuple[int, ...]) -> list[int]:
     if not 1 <= len(grid) <= 3:
         raise ValueError(f"a Laplacian has 1 to 3 axes, got {len(grid)}")
     return [_validation.count(n, "points along an axis") for n in grid]
 
 
-def mikota(d) -> np.ndarray:
+def mikota(d: int) -> np.ndarray:
     """Stiffness matrix of Mikota's chain of d springs: tridiagonal, ill conditioned (kappa about d^2 or more).
 
     Springs k_i = d + 1 - i and masses m_i = 1/i give the eigenfrequencies 1, 2, .., d exactly: the eigenvalues of
@@ -201,6 +222,10 @@ def mikota(d) -> np.ndarray:
     ValueError
         d < 1.
 
+    See Also
+    --------
+    toeplitz, laplacian : Other matrices known in closed form.
+
     References
     ----------
     Mikota, "Frequency tuning of chain structure multibody oscillators ...", ZAMM 81 (2001) S201.
@@ -219,7 +244,7 @@ def mikota(d) -> np.ndarray:
     return np.diag(springs + after) - np.diag(springs[1:], 1) - np.diag(springs[1:], -1)
 
 
-def toeplitz(d, rho=0.9) -> np.ndarray:
+def toeplitz(d: int, rho: float = 0.9) -> np.ndarray:
     """The correlation matrix rho^|i-j| of an AR(1) series (Kac-Murdock-Szego); its inverse is tridiagonal.
 
     Parameters
@@ -237,6 +262,10 @@ def toeplitz(d, rho=0.9) -> np.ndarray:
     ------
     ValueError
         d < 1 or rho outside (0, 1).
+
+    See Also
+    --------
+    mikota, laplacian : Other matrices known in closed form.
 
     Examples
     --------

@@ -1,16 +1,19 @@
-"""What the primitives return: frozen records in which every random number has its standard error beside it."""
+"""What the primitives return: frozen records in which every random number comes with its standard error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Physical time and energy of one run on the device; means, worked out from the run's law.
+    """Physical time and energy of one run on the device; means, computed from the run's law.
 
     Attributes
     ----------
@@ -28,6 +31,10 @@ class Cost:
         Numbers that went through a converter, in either direction.
     converter_energy : float or None
         Joules of those conversions; None where the device has no `conversion_energy`.
+
+    See Also
+    --------
+    thermolinalg.Device : Clock, link and converters.
     """
 
     load: float
@@ -49,7 +56,7 @@ class Cost:
     def __add__(self, later: "Cost") -> "Cost":
         """Cost of this run and a later one on the same device: what is stored at the end is the later run's."""
 
-        def both(one, other):
+        def both(one: float | None, other: float | None) -> float | None:
             return None if one is None or other is None else one + other
 
         return Cost(
@@ -101,10 +108,10 @@ class Round:
 class _Late:
     """A field that is given a value, or a function that computes it lazily; None if neither."""
 
-    def __set_name__(self, owner, name: str):
+    def __set_name__(self, owner: type | None, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance, owner=None) -> Any:
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return None  # what `dataclass` takes for the default
         value = vars(instance)[self.name]
@@ -112,7 +119,7 @@ class _Late:
             value = vars(instance)[self.name] = value()
         return value
 
-    def __set__(self, instance, value: Any) -> None:
+    def __set__(self, instance: Any, value: Any) -> None:
         vars(instance)[self.name] = value
 
 
@@ -125,7 +132,7 @@ class Estimate:
     value : ndarray
         The estimate, float64.
     stderr : ndarray
-        Its standard error, shaped like `value`; worked out when first asked for.
+        Its standard error, shaped like `value`; computed lazily.
     stderr_kind : str
         "law" (exact, from the law of the read-out), "chains" (scatter of independent chains), "rms" (one root mean
         square for all entries, from a stochastic trace), "autocorrelation" or "batch means" (from a trajectory).
@@ -141,15 +148,21 @@ class Estimate:
         "law", "path" or "data" (a trajectory that the caller brought).
     device : Device or None
     cost : Cost or None
-        Worked out when first asked for.
+        Computed lazily.
     clipped : dict
         Numbers that saturated a converter: keys "matrix", "dac", "adc".
     products : int or None
         Matrix-vector products used, for operators that have nothing else.
-    caution : float or None
+    planning_margin : float or None
         For `rtol` with bounds only: requested error over the error expected for this run (rms).
     rounds : tuple of Round
         History of iterative refinement; empty for a single run.
+
+    See Also
+    --------
+    WorkEstimate : The result of `logdet`.
+    ExponentialEstimate : The result of `expm`.
+    Cost : Time and energy.
     """
 
     value: np.ndarray
@@ -165,17 +178,16 @@ class Estimate:
     cost: _Late = _Late()
     clipped: dict = field(default_factory=dict)
     products: int | None = None
-    caution: float | None = None
+    planning_margin: float | None = None
     rounds: tuple[Round, ...] = ()
     stderr_error_source: Callable[[], float] | None = field(default=None, repr=False)
 
-    def __reduce__(self):
-        """Pickle the numbers: a standard error that is still to be worked out is worked out first."""
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        """Pickle the numbers: a standard error that is not yet computed is computed first."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["stderr_source"] = self.stderr
         if self.stderr_error_source is not None:
-            error = self.stderr_error
-            values["stderr_error_source"] = _Constant(error)
+            values["stderr_error_source"] = _Constant(self.stderr_error_source())
         return partial(type(self), **values), ()
 
     @property
@@ -186,12 +198,14 @@ class Estimate:
     @property
     def stderr(self) -> np.ndarray:
         """Standard error of `value`, entry by entry; see `stderr_kind`."""
-        if callable(self.stderr_source):
-            object.__setattr__(self, "stderr_source", self.stderr_source())
-        return self.stderr_source  # type: ignore[return-value]
+        value = self.stderr_source
+        if callable(value):
+            value = value()
+            object.__setattr__(self, "stderr_source", value)
+        return value
 
-    def to_frame(self):
-        """A pandas DataFrame with columns value and stderr, one row an entry (needs the `analysis` extra)."""
+    def to_frame(self) -> "pd.DataFrame":
+        """A pandas DataFrame with columns value and stderr, one row per entry (needs the `analysis` extra)."""
         try:
             import pandas as pd
         except ImportError as error:  # pragma: no cover
@@ -206,7 +220,7 @@ class Estimate:
             readout = f"{self.n_reads} reads, {spacing}"
         size = float(np.sqrt(np.mean(np.square(self.value))))
         if callable(self.stderr_source) and (self.value.ndim > 1 or self.stderr_kind == "rms"):
-            error = "standard error not worked out yet"
+            error = "standard error not computed yet"
         else:
             error = f"rms standard error {float(np.sqrt(np.mean(np.square(self.stderr)))):.2g} ({self.stderr_kind})"
         lines = [
@@ -219,8 +233,9 @@ class Estimate:
         if self.rounds:
             last = self.rounds[-1]
             lines.append(f"  {len(self.rounds)} rounds of refinement, last correction {last.correction:.2g} of x")
-        if self.caution is not None:
-            lines.append(f"  planned from bounds: error expected {self.caution:.3g} times below the requested one")
+        if self.planning_margin is not None:
+            margin = f"{self.planning_margin:.3g}"
+            lines.append(f"  planned from bounds: error expected {margin} times below the requested one")
         if sum(self.clipped.values()):
             lines.append("  saturated: " + ", ".join(f"{n} in {name}" for name, n in self.clipped.items() if n))
         biases = ("matrix_bits", "dac_bits", "mismatch", "eps_sys")
@@ -297,6 +312,10 @@ class WorkEstimate:
     cost : Cost
     clipped : dict
         Numbers that saturated a converter: keys "matrix", "dac", "adc".
+
+    See Also
+    --------
+    Estimate : The result of all other primitives.
     """
 
     value: float
@@ -322,17 +341,21 @@ class WorkEstimate:
 
     @property
     def slow_limit(self) -> float:
-        """Dissipation of this protocol in the limit of slow ramps, worked out when first asked for."""
-        if callable(self.slow_limit_source):
-            object.__setattr__(self, "slow_limit_source", self.slow_limit_source())
-        return self.slow_limit_source  # type: ignore[return-value]
+        """Dissipation of this protocol in the limit of slow ramps, computed lazily."""
+        value = self.slow_limit_source
+        if callable(value):
+            value = value()
+            object.__setattr__(self, "slow_limit_source", value)
+        return value
 
     @property
     def bound(self) -> float:
-        """Least dissipation of any protocol in the limit of slow ramps, worked out when first asked for."""
-        if callable(self.bound_source):
-            object.__setattr__(self, "bound_source", self.bound_source())
-        return self.bound_source  # type: ignore[return-value]
+        """Least dissipation of any protocol in the limit of slow ramps, computed lazily."""
+        value = self.bound_source
+        if callable(value):
+            value = value()
+            object.__setattr__(self, "bound_source", value)
+        return value
 
     def __str__(self) -> str:
         label = ", a bound: it uses the spectrum" if self.protocol == "optimal" else ""

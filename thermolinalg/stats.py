@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _validation
+from ._typing import ArrayLike, FloatArray
 from ._validation import warn
 from .errors import UnreliableStderr
 from .results import Estimate
@@ -14,7 +15,7 @@ FEWEST = 50  # effective reads from which on a standard error can be told from t
 CHAINS_FOR_SCATTER = 4  # chains from which the scatter of their means says something
 
 
-def autocorrelation_time(xs) -> np.ndarray:
+def autocorrelation_time(xs: ArrayLike) -> np.ndarray:
     """Integrated autocorrelation time ``1 + 2 sum_k rho_k``, in reads.
 
     Parameters
@@ -33,6 +34,11 @@ def autocorrelation_time(xs) -> np.ndarray:
     ValueError
         Fewer than 2 reads, or numbers that are not finite.
 
+    See Also
+    --------
+    effective_sample_size : Reads over this time.
+    time_average : A mean with its standard error.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -44,7 +50,7 @@ def autocorrelation_time(xs) -> np.ndarray:
     return _integrated(_autocovariance(xs - xs.mean(axis=0)))
 
 
-def _autocovariance(centred):
+def _autocovariance(centred: FloatArray) -> FloatArray:
     """Mean of x_k x_{k+lag}, times 1 - lag/n, at all lags along the first axis, by FFT."""
     n = centred.shape[0]
     length = 1 << (2 * n - 1).bit_length()
@@ -52,7 +58,7 @@ def _autocovariance(centred):
     return np.fft.irfft(power, length, axis=0)[:n] / n
 
 
-def _integrated(covariance):
+def _integrated(covariance: FloatArray) -> FloatArray:
     """1 + 2 sum_k rho_k up to Sokal's window, from autocovariances along the first axis."""
     n, start = covariance.shape[0], covariance[0]
     rho = np.divide(covariance, start, out=np.zeros_like(covariance), where=start > 0)
@@ -64,7 +70,7 @@ def _integrated(covariance):
     return np.maximum(np.take_along_axis(times, window[None], axis=0)[0], 1.0 / n)
 
 
-def effective_sample_size(xs) -> np.ndarray:
+def effective_sample_size(xs: ArrayLike) -> np.ndarray:
     """Number of independent reads that carry the same information about the mean: n over `autocorrelation_time`.
 
     Parameters
@@ -82,6 +88,10 @@ def effective_sample_size(xs) -> np.ndarray:
     ValueError
         Fewer than 2 reads, or numbers that are not finite.
 
+    See Also
+    --------
+    autocorrelation_time : The time itself.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -93,7 +103,7 @@ def effective_sample_size(xs) -> np.ndarray:
     return xs.shape[0] / autocorrelation_time(xs)
 
 
-def batch_means(xs, n_batches: int = 32) -> np.ndarray:
+def batch_means(xs: ArrayLike, n_batches: int = 32) -> np.ndarray:
     """Standard error of the mean from the scatter of the means of consecutive batches.
 
     Parameters
@@ -113,6 +123,10 @@ def batch_means(xs, n_batches: int = 32) -> np.ndarray:
     ValueError
         Fewer reads than batches, or numbers that are not finite.
 
+    See Also
+    --------
+    time_average : The mean as well; other methods.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -126,7 +140,9 @@ def batch_means(xs, n_batches: int = 32) -> np.ndarray:
     return np.ldexp(_batches(xs, n_batches).std(axis=0, ddof=1) / np.sqrt(n_batches), exponent)
 
 
-def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=32) -> Estimate:
+def time_average(
+    times: ArrayLike, xs: ArrayLike, *, burn_in: float = 0.0, method: str = "autocorrelation", n_batches: int = 32
+) -> Estimate:
     """Time average of any trajectory, with the standard error that its own correlations imply.
 
     Parameters
@@ -140,12 +156,12 @@ def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=
     method : "autocorrelation" or "batch means"
         The first needs equally spaced reads; the second works on equal spans of time and takes any.
     n_batches : int
-        Batches of each chain, for "batch means" and for what is set beside "autocorrelation".
+        Batches of each chain, for "batch means", and for those that "autocorrelation" is compared with.
 
     Returns
     -------
     Estimate
-        ``value`` the mean of equally spaced reads, or the trapezoidal time average of others; ``stderr`` beside it.
+        ``value`` the mean of equally spaced reads, or the trapezoidal time average of others, and its ``stderr``.
 
     Raises
     ------
@@ -158,13 +174,18 @@ def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=
         Fewer than 50 effective reads: a record shorter than some 100 relaxation times of a slow quantity does not know
         its own slowness, and its error bar is too small (by 3, rms, at 10 relaxation times).
 
+    See Also
+    --------
+    autocorrelation_time, batch_means : The two methods.
+    thermolinalg.euler_maruyama : Trajectories.
+
     Notes
     -----
     The standard error is the largest of several. "autocorrelation" sums correlations of all chains about their common
-    mean up to Sokal's window, which strong white noise on a slow quantity closes too early; beside it stand batch
-    means, where a batch has at least 8 reads, and the scatter of the means of 4 chains or more. "batch means" has the
-    latter beside it only. Each is right on average for a long record, so the largest is too large: by a few per cent,
-    by 15 for 4 chains.
+    mean up to Sokal's window, which strong white noise on a slow quantity closes too early; it is compared with batch
+    means, where a batch has at least 8 reads, and with the scatter of the means of 4 chains or more. "batch means" is
+    compared with the latter only. Each is right on average for a long record, so the largest is too large: by a few
+    per cent, by 15 for 4 chains.
 
     Examples
     --------
@@ -204,7 +225,9 @@ def time_average(times, xs, *, burn_in=0.0, method="autocorrelation", n_batches=
     )  # fmt: skip
 
 
-def _standard_error(times, reads, means, regular, method, n_batches):
+def _standard_error(
+    times: FloatArray, reads: FloatArray, means: FloatArray, regular: bool, method: str, n_batches: int
+) -> FloatArray:
     """Standard error (d,) of the average of reads (n, chains, d), with the means (chains, d) of the chains."""
     chains = len(means)
     n_batches = _validation.count(n_batches, "n_batches", least=2)
@@ -223,7 +246,7 @@ def _standard_error(times, reads, means, regular, method, n_batches):
     return stderr
 
 
-def _warn_if_few(size, each, variance):
+def _warn_if_few(size: int, each: FloatArray, variance: FloatArray) -> None:
     """`UnreliableStderr` where an average of `size` reads of variance `each` is worth fewer than FEWEST of them."""
     still = (each == 0.0) | (variance == 0.0)
     effective = min(size, float(np.min(np.divide(each, variance, out=np.full_like(each, size), where=~still))))
@@ -235,15 +258,15 @@ def _warn_if_few(size, each, variance):
         )
 
 
-def _batches(reads, n_batches):
+def _batches(reads: FloatArray, n_batches: int) -> FloatArray:
     """Means (n_batches, ..) of consecutive batches; the last reads may be left out."""
     size = reads.shape[0] // n_batches
     if size < 1:
-        raise ValueError(f"batch_means needs at least n_batches = {n_batches} reads, got {reads.shape[0]}")
+        raise ValueError(f"n_batches = {n_batches} needs at least as many reads, got {reads.shape[0]}")
     return reads[: size * n_batches].reshape(n_batches, size, *reads.shape[1:]).mean(axis=1)
 
 
-def _uneven_batches(times, reads, n_batches):
+def _uneven_batches(times: FloatArray, reads: FloatArray, n_batches: int) -> FloatArray:
     """Means (n_batches, ..) over equal spans of time of a trajectory read at uneven times (linear in between)."""
     edges = np.linspace(times[0], times[-1], n_batches + 1)
     flat = reads.reshape(times.size, -1)
@@ -253,13 +276,13 @@ def _uneven_batches(times, reads, n_batches):
     return (np.diff(at_edges, axis=0) / np.diff(edges)[:, None]).reshape(n_batches, *reads.shape[1:])
 
 
-def _scaled(xs, axis=0):
+def _scaled(xs: FloatArray, axis: int | tuple[int, ...] = 0) -> tuple[FloatArray, np.ndarray]:
     """xs with magnitudes up to 1, whose squares neither over- nor underflow, and the exponents of 2 taken out."""
     exponent = np.frexp(np.abs(xs).max(axis=axis))[1]
     return np.ldexp(xs, -exponent), exponent
 
 
-def _series(xs) -> np.ndarray:
+def _series(xs: ArrayLike) -> np.ndarray:
     xs = _validation.real_array(xs, "xs")
     if xs.ndim < 1 or xs.shape[0] < 2 or xs.size == 0:
         raise ValueError(f"xs must hold at least 2 reads along its first axis, got shape {xs.shape}")

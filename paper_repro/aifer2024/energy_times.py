@@ -8,7 +8,7 @@ from analysis import energy
 
 from .settings import DEVICE
 
-CLEAR = 20.0  # what is large beside 1: the product is then derived to within one tenth
+CLEAR = 20.0  # what is large compared with 1: the product is then derived to within one tenth
 
 
 def energy_time(settings, seed: np.random.SeedSequence) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Real matrices: time and energy to a given error, beside digital rivals measured here."""
+"""Real matrices: time and energy to a given error, compared with digital rivals measured here."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from .settings import DEVICE
 
 
 def real_matrices(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """Time and Joule heat to the relative error rtol on real matrices, beside digital rivals.
+    """Time and Joule heat to the relative error rtol on real matrices, compared with digital rivals.
 
     Columns: name, d, kappa, b (its meaning), rtol; bits (fewest tried that can reach rtol) and refusal (why 16 cannot);
     load, relax, integrate, read, total in seconds, cholesky (to full accuracy) and gradient (conjugate gradient to

@@ -1,7 +1,7 @@
 """Every number of the reproduction of Aifer et al., and where it comes from.
 
 From the paper and its group
-    Sizes d = 100, 1000, 5000, a panel each, error against time beside Cholesky and conjugate gradient: main figure.
+    Main figure: error against time compared with Cholesky and conjugate gradient; d = 100, 1000, 5000, a panel each.
     Device: R = 1 kOhm, C = 1 nF, 16-bit words over a 50 Gb/s link (same group, arXiv:2405.13817, App. C).
     Law of the device: dx = -(A x - b) dt + sqrt(2/beta) dW.
 

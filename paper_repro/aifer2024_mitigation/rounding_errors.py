@@ -75,7 +75,7 @@ class Case:
         return found
 
     def linear(self, variance: float, bias=None) -> tuple[float, float]:
-        """Rms of B dA B and of B dA x for symmetric dA of independent entries of this variance, with a bias beside.
+        """Rms of B dA B and of B dA x for symmetric dA of independent entries of this variance, with a bias added.
 
         ``E[dA M dA] = variance (tr(M) I + M off its diagonal)`` for M = B^2.
         """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .files import CIFAR_ROWS, MissingData, data_root, find_file, read_cifar10, read_idx
 from .learning import LearningData, fraction
@@ -51,7 +51,7 @@ def digits(test_fraction: float = 0.2, shape: str = "flat") -> LearningData:
     from sklearn.datasets import load_digits
 
     share = fraction(test_fraction, "test_fraction")
-    _validation.choice(shape, "shape", SHAPES)
+    checks.choice(shape, "shape", SHAPES)
     images, labels = load_digits(return_X_y=True)
     test = np.zeros(len(labels), dtype=bool)
     for digit in range(10):
@@ -97,7 +97,7 @@ def mnist(root=None, shape: str = "flat", standardise: bool = False) -> Learning
     ValueError
         Where a file is damaged, images are not 28 x 28, or labels do not fit them.
     """
-    _validation.choice(shape, "shape", SHAPES)
+    checks.choice(shape, "shape", SHAPES)
     parts = {part: _mnist_part(root, stem) for part, stem in MNIST_STEMS.items()}
     return _learning_data("MNIST", parts, shape, standardise, MNIST)
 
@@ -154,8 +154,8 @@ def cifar10(
     MissingData, ValueError
         As in `mnist`; where a file has another size or a label above 9.
     """
-    _validation.choice(shape, "shape", SHAPES)
-    rows = _validation.count(rows_per_file, "rows_per_file")
+    checks.choice(shape, "shape", SHAPES)
+    rows = checks.count(rows_per_file, "rows_per_file")
     parts = {}
     for part, names in CIFAR_FILES.items():
         files = [read_cifar10(_cifar_path(root, name), rows) for name in names]

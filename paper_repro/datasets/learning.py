@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 Inputs = np.ndarray | dict[str, np.ndarray]
 
@@ -19,7 +19,7 @@ BATCHES, SUBSET, HELD_OUT = (zlib.crc32(name) for name in (b"batches", b"subset"
 
 def fraction(value, name: str) -> float:
     """A number strictly between 0 and 1."""
-    number = _validation.positive(value, name)
+    number = checks.positive(value, name)
     if number >= 1:
         raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
     return number
@@ -74,7 +74,7 @@ class LearningData:
     details: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        _validation.count(self.n_classes, "n_classes")
+        checks.count(self.n_classes, "n_classes")
         for part in ("train", "test"):
             inputs = _each(np.asarray, getattr(self, f"{part}_inputs"))
             labels, mask = np.asarray(getattr(self, f"{part}_labels")), getattr(self, f"{part}_mask")
@@ -105,7 +105,7 @@ class LearningData:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the names, types, shapes and bytes of all arrays; worked out on first access."""
+        """Hash of the names, types, shapes and bytes of all arrays; computed lazily."""
         digest = hashlib.sha256()
         for part in ("train_inputs", "train_labels", "train_mask", "test_inputs", "test_labels", "test_mask"):
             value = getattr(self, part)
@@ -117,7 +117,7 @@ class LearningData:
 
     def balance(self, part: str = "train") -> np.ndarray:
         """Share of each class among the labels that count, or of 1.0 in each answer; shape (n_classes,)."""
-        _validation.choice(part, "part", ("train", "test"))
+        checks.choice(part, "part", ("train", "test"))
         labels, mask = getattr(self, f"{part}_labels"), getattr(self, f"{part}_mask")
         if mask is not None:
             labels = labels[mask]
@@ -151,16 +151,16 @@ class LearningData:
         ValueError
             At the call, not at the first batch.
         """
-        size = _validation.count(batch_size, "batch_size")
+        size = checks.count(batch_size, "batch_size")
         if size > self.n_train:
             raise ValueError(f"batch_size must be at most n_train, {self.n_train}, got {batch_size}")
-        order = _branch(seed, BATCHES, _validation.count(epoch, "epoch", least=0)).permutation(self.n_train)
+        order = _branch(seed, BATCHES, checks.count(epoch, "epoch", least=0)).permutation(self.n_train)
         end = self.n_train - self.n_train % size if drop_last else self.n_train
         return (order[start : start + size] for start in range(0, end, size))
 
     def take(self, indices, part: str = "train") -> tuple[Inputs, np.ndarray]:
         """Inputs and labels of some samples of the "train" or the "test" set."""
-        _validation.choice(part, "part", ("train", "test"))
+        checks.choice(part, "part", ("train", "test"))
         inputs, labels = getattr(self, f"{part}_inputs"), getattr(self, f"{part}_labels")
         return _each(lambda array: array[indices], inputs), labels[indices]
 
@@ -174,7 +174,7 @@ class LearningData:
         sizes = {}
         for branch, (part, wanted) in enumerate((("train", n_train), ("test", n_test))):
             available = len(getattr(self, f"{part}_labels"))
-            sizes[part] = available if wanted is None else _validation.count(wanted, f"n_{part}")
+            sizes[part] = available if wanted is None else checks.count(wanted, f"n_{part}")
             if sizes[part] > available:
                 raise ValueError(f"n_{part} must be at most {available}, got {wanted}")
             indices = np.sort(_branch(seed, SUBSET, branch).permutation(available)[: sizes[part]])
@@ -203,7 +203,7 @@ class LearningData:
 def _branch(seed, *key: int) -> np.random.Generator:
     """The generator at a place below the seed."""
     if not isinstance(seed, np.random.SeedSequence):
-        seed = np.random.SeedSequence(_validation.count(seed, "seed", least=0))
+        seed = np.random.SeedSequence(checks.count(seed, "seed", least=0))
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key)))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .graphs import normalised_adjacency
 from .learning import LearningData, fraction
@@ -59,13 +59,13 @@ def molecule_like_graphs(
     >>> data.train_inputs["features"].shape, data.train_labels.shape
     ((40, 20, 9), (40, 1, 6))
     """
-    n = _validation.count(n, "n", least=2)
-    least = _validation.count(least_atoms, "least_atoms", least=2)
-    most = _validation.count(most_atoms, "most_atoms", least=least)
+    n = checks.count(n, "n", least=2)
+    least = checks.count(least_atoms, "least_atoms", least=2)
+    most = checks.count(most_atoms, "most_atoms", least=least)
     n_test = round(n * fraction(test_fraction, "test_fraction"))
     if not 0 < n_test < n:
         raise ValueError(f"test_fraction must leave graphs in both sets, got {test_fraction} of {n}")
-    rng = np.random.default_rng(_validation.count(seed, "seed", least=0))
+    rng = np.random.default_rng(checks.count(seed, "seed", least=0))
     adjacency, features = np.zeros((n, most, most)), np.zeros((n, most, len(ATOMS) + VALENCE.max()))
     mask, labels = np.zeros((n, most)), np.zeros((n, 1, len(TASKS)))
     for i in range(n):

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from thermolinalg import _validation
+from thermolinalg import checks
 
 from .learning import LearningData, fraction
 
@@ -87,9 +87,9 @@ def topics_text(
     >>> data.train_inputs.shape[1], data.n_classes
     (32, 96)
     """
-    _validation.choice(part, "part", PARTS)
-    context = _validation.count(context, "context")
-    stride = context if stride is None else _validation.count(stride, "stride")
+    checks.choice(part, "part", PARTS)
+    context = checks.count(context, "context")
+    stride = context if stride is None else checks.count(stride, "stride")
     shares = fraction(finetune_fraction, "finetune_fraction"), fraction(test_fraction, "test_fraction")
     topics = _topics()
     names = _split(topics, *shares)[part]

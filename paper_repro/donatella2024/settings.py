@@ -68,7 +68,7 @@ class Optimizers:
 
 @dataclass(frozen=True, kw_only=True)
 class CarriedState:
-    """Relaxation time, delay and start of the voltages, beside natural gradient with momentum (Fig. 4)."""
+    """Relaxation time, delay and start of the voltages, compared with natural gradient with momentum (Fig. 4)."""
 
     task: str = "digits_conv"
     times: tuple[float, ...] = (5.0, 10.0, 20.0, 50.0)  # [RC]

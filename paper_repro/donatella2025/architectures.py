@@ -1,4 +1,4 @@
-"""T-KFAC without rounding beside K-FAC and Adam on a vision transformer and a graph network, both toys."""
+"""T-KFAC without rounding compared with K-FAC and Adam on a vision transformer and a graph network, both toys."""
 
 from itertools import product
 

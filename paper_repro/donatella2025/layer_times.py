@@ -91,7 +91,7 @@ class Update:
 
     @cached_property
     def cotangents(self) -> np.ndarray:
-        """Of labels drawn from the model, one a prediction."""
+        """Of labels drawn from the model, one per prediction."""
         outputs = self.model.outputs(self.theta, self.inputs)
         return cotangents("sampled", outputs, likelihood=self.model.likelihood, rng=self.rng)
 

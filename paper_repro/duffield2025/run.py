@@ -111,7 +111,7 @@ def running_error(reads, exact) -> np.ndarray:
 
     With S the sum of the products so far, the next one adds ``2 y^T S x + |y|^2 |x|^2`` to ``||S||^2`` and
     ``y^T E x`` to ``<S, E>``: matrix products where a block of reads is taken at a time. What is left of the error
-    is not small beside its parts, so nothing cancels.
+    is not small compared with its parts, so nothing cancels.
     """
     n, d = len(reads) - 1, reads.shape[1]
     total, square, overlap = np.zeros((d, d)), np.empty(n), np.empty(n)

@@ -10,7 +10,7 @@ from .settings import PUBLISHED_READS
 
 
 def spu_sampling(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """Error of the covariance of samples of N(0, A^-1), and the voltages' covariance beside kappa_0 R C^-1.
+    """Error of the covariance of samples of N(0, A^-1), and the voltages' covariance compared with kappa_0 R C^-1.
 
     Columns: section ("samples" or "entries"). "samples": reads ("independent": five relaxation times apart, or "1 RC
     apart"), spacing [RC], n, time [RC], error (relative, Frobenius; rms over boards), low, high (10 and 90 %

@@ -50,7 +50,7 @@ def crossing(table, device: str, rival: str) -> float:
 
 
 def pairs(table) -> dict[str, tuple[str, str]]:
-    """Each device beside each GPU, by a name for both."""
+    """Each device compared with each GPU, by a name for both."""
     rivals = [name for name in curves(table) if name.startswith("GPU")]
     return {f"{device}; {rival}": (device, rival) for device in DEVICES for rival in rivals}
 

@@ -12,7 +12,7 @@ HERE = "this machine"
 
 
 def scaling_exponents(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """Claimed exponents beside fitted ones, with verdicts: see `analysis.exponents.exponents` and ``judged``.
+    """Claimed exponents compared with fitted ones, with verdicts: see `analysis.exponents.exponents` and ``judged``.
 
     Columns: quantity, variable, claimed, source, kind ("planned", "counted", "measured"), where; fitted, low, high;
     first, last, points, repeats; holds, decided.

@@ -5,7 +5,7 @@ From the papers' group
     TNGD (its Fig. 3).
 
 Ours
-    beta = 1 beside a b of rms 1, as in the reproduction of Aifer et al. Matrices: eigenvalues evenly spaced in the
+    beta = 1 with a b of rms 1, as in the reproduction of Aifer et al. Matrices: eigenvalues evenly spaced in the
     logarithm, largest entry the reference conductance; looked at up to the largest of `family_sizes`, and taken to be
     like that beyond.
     Digital times of "this machine": fitted to calls measured where the figure is drawn, on the quicker choice of

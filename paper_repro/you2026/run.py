@@ -194,7 +194,7 @@ def _blindness(settings, seed: int) -> list[dict]:
 
 
 def caching(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
-    """Loss and measured time of a step against how long eigenbases are kept, beside other methods.
+    """Loss and measured time of a step against how long eigenbases are kept, compared with other methods.
 
     Columns: series ("interval", "staleness", "reference"), value (steps, or tolerance), method, seed, late_loss,
     test_accuracy, then seconds of a step: model_seconds, curvature_seconds (medians), optimizer_seconds (a mean, so

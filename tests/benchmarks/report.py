@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.bars import PARTS, Bar, Case
+from tests.benchmarks.targets import PARTS, Case, Target
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".benchmarks"  # a file for each run: one of a few cells leaves the other rows as they were
@@ -43,46 +43,48 @@ def ratio(ours: np.ndarray, others: list[np.ndarray], faster: bool) -> np.ndarra
     return np.quantile(each, (0.25, 0.5, 0.75))
 
 
-def bar_rows(groups, bars) -> list[str]:
-    """A row for each bar of which at least one case was run."""
+def target_rows(groups, targets) -> list[str]:
+    """A row for each target of which at least one case was run."""
     rows = []
-    for bar in bars:
+    for target in targets:
         found = [
-            (case.label, quartiles) for case in bar.cases if (quartiles := _quartiles(groups, case, bar)) is not None
+            (case.label, quartiles)
+            for case in target.cases
+            if (quartiles := _quartiles(groups, case, target)) is not None
         ]
         if not found:
             continue
-        time = not bar.cases[0].others
-        if bar.worst:
+        time = not target.cases[0].others
+        if target.worst:
             found = [max(found, key=lambda each: each[1][1])]
         shown = [
-            f"{label}: {_shown(*each, time)}" if len(bar.cases) > 1 else _shown(*each, time) for label, each in found
+            f"{label}: {_shown(*each, time)}" if len(target.cases) > 1 else _shown(*each, time) for label, each in found
         ]
-        rows.append(f"| {bar.text} | {'; '.join(shown)} | {_held(bar, found, time, _bounds(groups, bar))} |")
+        rows.append(f"| {target.text} | {'; '.join(shown)} | {_held(target, found, time, _bounds(groups, target))} |")
     return rows
 
 
-def _bounds(groups, bar: Bar) -> dict[str, float]:
-    """{label: how many times faster than the others what the bar names as its bound is}, of cases that have one."""
+def _bounds(groups, target: Target) -> dict[str, float]:
+    """{label: how many times faster than the others what the target names as its bound is}, of cases that have one."""
     found = {}
-    for case in bar.cases:
+    for case in target.cases:
         group = groups.get(case.group, {})
-        if bar.bound and all(name in group for name in (*bar.bound, *case.others)):
-            seconds = [[group[name] for name in names] for names in (bar.bound, case.others)]
+        if target.bound and all(name in group for name in (*target.bound, *case.others)):
+            seconds = [[group[name] for name in names] for names in (target.bound, case.others)]
             n = min(len(rounds) for side in seconds for rounds in side)
             limit, others = (np.sum([rounds[:n] for rounds in side], axis=0) for side in seconds)
             found[case.label] = float(np.median(others / limit))
     return found
 
 
-def _quartiles(groups, case: Case, bar: Bar):
+def _quartiles(groups, case: Case, target: Target):
     """Of a case; None where a contender was not run."""
     group = groups.get(case.group, {})
     if any(name not in group for name in (case.ours, *case.others)):
         return None
     if not case.others:
         return np.quantile(group[case.ours], (0.25, 0.5, 0.75))
-    return ratio(group[case.ours], [group[name] for name in case.others], bar.faster)
+    return ratio(group[case.ours], [group[name] for name in case.others], target.faster)
 
 
 def _shown(low, middle, high, time=False) -> str:
@@ -92,11 +94,11 @@ def _shown(low, middle, high, time=False) -> str:
     return f"{middle}{unit} ({low} to {high})"
 
 
-def _held(bar: Bar, found, time: bool, bounds: dict[str, float]) -> str:
+def _held(target: Target, found, time: bool, bounds: dict[str, float]) -> str:
     """The last two columns: what it is held to, and whether it is met."""
-    if bar.factor is None:
+    if target.factor is None:
         return "- | -"
-    sense = ">=" if bar.faster else "<="
+    sense = ">=" if target.faster else "<="
 
     def written(factor):
         unit, scale = next(u for u in UNITS if factor >= u[1]) if time else ("", 1.0)
@@ -104,14 +106,16 @@ def _held(bar: Bar, found, time: bool, bounds: dict[str, float]) -> str:
 
     def missed(factor):
         # of many sizes the worst is an unlucky one: it misses if three quarters of its rounds do
-        at = [(label, low if bar.worst else middle) for label, (low, middle, _) in found]
-        return [label for label, value in at if (value < factor if bar.faster else value > factor)]
+        at = [(label, low if target.worst else middle) for label, (low, middle, _) in found]
+        return [label for label, value in at if (value < factor if target.faster else value > factor)]
 
-    if where := missed(bar.factor):
+    if where := missed(target.factor):
         at = [f"{label} (bound {bounds[label]:.3g})" if label in bounds else label for label in where]
-        return f"{written(bar.factor)} | **no**" + (f": {', '.join(at)}" if bounds or len(found) > len(where) else "")
-    more = f", even {written(bar.stretch)}" if bar.stretch and not missed(bar.stretch) else ""
-    return f"{written(bar.factor)} | yes{more}"
+        return f"{written(target.factor)} | **no**" + (
+            f": {', '.join(at)}" if bounds or len(found) > len(where) else ""
+        )
+    more = f", even {written(target.stretch)}" if target.stretch and not missed(target.stretch) else ""
+    return f"{written(target.factor)} | yes{more}"
 
 
 def slower_rows(groups) -> list[str]:
@@ -139,12 +143,12 @@ def memory_rows(memory) -> list[str]:
     rows = []
     for m in memory:
         each, room = m["bytes_per_entry"], m.get("room", 0.0) / 2**20
-        measured, bar = f"{each:.1f} d^2 bytes", f"{m['bar']:g}"
+        measured, target = f"{each:.1f} d^2 bytes", f"{m['target']:g}"
         if room:
             measured = f"{m['bytes_beyond_A'] / 2**20:.0f} MiB = {each:.2f} d^2 bytes + {room:.0f} MiB"
-            bar += f" d^2 bytes + {room:.0f} MiB"
-        met = "yes" if each <= m["bar"] else "**no**"
-        rows.append(f"| memory beyond A: {m['contender']} | {measured} | <= {bar} | {met} |")
+            target += f" d^2 bytes + {room:.0f} MiB"
+        met = "yes" if each <= m["target"] else "**no**"
+        rows.append(f"| memory beyond A: {m['contender']} | {measured} | <= {target} | {met} |")
     return rows
 
 
@@ -157,15 +161,15 @@ def summary(groups, facts) -> str:
         f"{cpu.get('brand_raw', 'unknown CPU')}, {cpu.get('count', '?')} cores. All groups: "
         "[docs/benchmarks.md](docs/benchmarks.md). "
         "Bound: how many times faster `eigh`, normals and products alone would be, on one thread.",
-        "", "| what | measured | bar | met |", "|---|---|---|---|",
+        "", "| what | measured | target | met |", "|---|---|---|---|",
     ]  # fmt: skip
-    parts = {title: bar_rows(groups, bars) for title, bars in PARTS.items()}
+    parts = {title: target_rows(groups, targets) for title, targets in PARTS.items()}
     parts |= {"Times faster than plain NumPy": slower_rows(groups), "Memory": memory_rows(facts["memory"])}
     return "\n".join(head + [row for title, rows in parts.items() if rows for row in (f"| **{title}** | | | |", *rows)])
 
 
 def exponents(table: Path) -> str:
-    """Fitted exponents of measured times beside theory, from the table of the figure scaling_exponents."""
+    """Fitted exponents of measured times compared with theory, from the table of the figure scaling_exponents."""
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == "measured"]
     lines = ["| time on one thread | against | theory | fitted (95 % interval) |", "|---|---|---|---|"]

@@ -110,7 +110,7 @@ def test_peak_memory(benchmark, name):
     benchmark.group = "peak memory"
     used = after - before
     benchmark.extra_info |= {
-        "contender": name, "bytes_beyond_A": used, "bytes_per_entry": (used - room) / d**2, "bar": slope,
+        "contender": name, "bytes_beyond_A": used, "bytes_per_entry": (used - room) / d**2, "target": slope,
         "room": room,
     }  # fmt: skip
     CLOCK.replay(benchmark, [1e-9])

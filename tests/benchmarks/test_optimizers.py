@@ -1,4 +1,4 @@
-"""Speed of optimiser steps beside the algebra inside them."""
+"""Speed of optimiser steps compared with the algebra inside them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Speed of the primitives: ours beside the work they cannot avoid, digital methods, plain NumPy and thermox.
+"""Speed of the primitives: ours compared with the work they cannot avoid, digital methods, plain NumPy and thermox.
 
 Every contender of a group does the work of the same number of reads spaced 1 RC, or less: "law" draws the average at
 once. ``FULL=1`` adds sizes and numbers of reads that take long.

@@ -1,4 +1,4 @@
-"""Speed of the simulators beside their products and random numbers, and of Krylov against a factorisation."""
+"""Speed of the simulators compared with their products and random numbers, and of Krylov against a factorisation."""
 
 import resource
 

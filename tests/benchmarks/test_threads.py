@@ -1,4 +1,4 @@
-"""Speed on all threads beside one: of ours alone, BLAS on one, and as a user gets them who says nothing to BLAS."""
+"""Speed on all threads compared with one: of ours alone, BLAS on one, and as a user gets them by default."""
 
 from importlib.util import find_spec
 

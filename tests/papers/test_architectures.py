@@ -228,4 +228,4 @@ def test_jax_is_imported_by_these_files_alone():
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
                 if any(name.split(".")[0] == "jax" for name in names):
                     found.add(str(path.relative_to(ROOT)))
-    assert found == {f"paper_repro/{name}.py" for name in ("differentiation", "models", "transformers")}
+    assert found == {f"paper_repro/{name}.py" for name in ("differentiation", "models", "network", "transformers")}

@@ -203,10 +203,10 @@ def test_quantised_feedback_of_one_node_against_quadrature():
     assert_calibrated(scores)
 
 
-# Components that wander ------------------------------------------------------------------------------------------
+# Components that drift ------------------------------------------------------------------------------------------
 
 
-def wandering_mean(rate, drive, sd, time, dt, order=40):
+def drifting_mean(rate, drive, sd, time, dt, order=40):
     """Stationary mean of one node: moments E[x He_k(z)] of the recursion, a linear system with the last left out."""
     decay = np.exp(-dt / time) ** np.arange(order)
     M = np.diag(1.0 - dt * rate * np.ones(order))
@@ -222,7 +222,7 @@ def wandering_mean(rate, drive, sd, time, dt, order=40):
 
 def test_drift_of_components_against_moments():
     rate, drive, sd, time, dt = 1.0, 2.0, 0.25, 4.0, 0.1
-    mean = wandering_mean(rate, drive, sd, time, dt)
+    mean = drifting_mean(rate, drive, sd, time, dt)
     assert mean > 1.03 * drive / rate
     scores = []
     for seed in SEEDS:

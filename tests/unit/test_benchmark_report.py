@@ -1,4 +1,4 @@
-"""The report on benchmarks: ratios round by round, bars, exponents."""
+"""The report on benchmarks: ratios round by round, targets, exponents."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import (
-    bars,
     report,
+    targets,
     test_fresh,
     test_optimizers,
     test_primitives,
@@ -30,7 +30,7 @@ def results(tmp_path):
         entry(group, "ours: path, one thread", [3.0, 6.0, 12.0]),
         entry(group, "plain NumPy", [11.0, 22.0, 44.0]),
         {"group": "peak memory", "stats": {"data": [1e-9]},
-         "extra_info": {"contender": "solve d 1000", "bytes_per_entry": 35.0, "bar": 34.0}},
+         "extra_info": {"contender": "solve d 1000", "bytes_per_entry": 35.0, "target": 34.0}},
     ]  # fmt: skip
     path = tmp_path / "latest.json"
     path.write_text(json.dumps({"benchmarks": entries, "machine_info": {"cpu": {}}, "datetime": "2026-01-02T03"}))
@@ -45,7 +45,7 @@ def test_ratios_are_taken_round_by_round(results):
     assert report.ratio(group["ours: law"], [group["plain NumPy"]], faster=True)[1] == pytest.approx(10.0)
 
 
-def test_bars_that_are_met_and_missed(results):
+def test_targets_that_are_met_and_missed(results):
     text = report.summary(*results)
     assert "over `eigh` alone | 1.1 (1.1 to 1.1) | <= 1.15 | yes |" in text
     assert "over `eigh` and the normals | 1.5 (1.5 to 1.5) | <= 1.3 | **no** |" in text
@@ -68,7 +68,7 @@ def rows(entries, cases, **fields):
     groups = {}
     for group, contender, seconds in entries:
         groups.setdefault(group, {})[contender] = np.array(seconds)
-    return report.bar_rows(groups, [bars.Bar("what", cases, **fields)])
+    return report.target_rows(groups, [targets.Target("what", cases, **fields)])
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,14 @@ def test_a_row_of_two_sizes(fields, row):
         ("2", "ours", [1.0]),
         ("2", "other", [2.0]),
     ]
-    cases = tuple(bars.Case(group, "ours", ("other",), label) for group, label in (("1", "a"), ("2", "b"), ("3", "c")))
+    cases = tuple(
+        targets.Case(group, "ours", ("other",), label) for group, label in (("1", "a"), ("2", "b"), ("3", "c"))
+    )
     assert rows(entries, cases, **fields) == [row]
 
 
 def test_a_row_of_seconds():
-    cases = (bars.Case("1", "ours"),)
+    cases = (targets.Case("1", "ours"),)
     entries = [("1", "ours", [250e-6, 310e-6, 1250e-6])]
     assert rows(entries, cases, factor=300e-6) == ["| what | 310 us (280 to 780) | <= 300 us | **no** |"]
     assert rows(entries, cases, factor=2e-3, stretch=1e-3) == [
@@ -111,7 +113,13 @@ def test_a_row_of_seconds():
 
 
 def test_memory_beside_what_is_granted():
-    facts = {"contender": "inv", "bytes_per_entry": 50.11, "bar": 50.0, "room": 2.0**25, "bytes_beyond_A": 80 * 2**20}
+    facts = {
+        "contender": "inv",
+        "bytes_per_entry": 50.11,
+        "target": 50.0,
+        "room": 2.0**25,
+        "bytes_beyond_A": 80 * 2**20,
+    }
     assert report.memory_rows([facts]) == [
         "| memory beyond A: inv | 80 MiB = 50.11 d^2 bytes + 32 MiB | <= 50 d^2 bytes + 32 MiB | **no** |"
     ]
@@ -124,7 +132,7 @@ def test_least_lead_over_numpy_from_a_size_on():
     assert "at d >= 100 (ours, x, d 100) | 1.4 (1.4 to 1.4) | >= 1.5 | **no** |" in large
 
 
-def test_every_bar_names_contenders_that_are_run():
+def test_every_target_names_contenders_that_are_run():
     known = {}
     for module in (test_primitives, test_simulators, test_optimizers, test_threads):
         for race in vars(module).values():
@@ -133,9 +141,9 @@ def test_every_bar_names_contenders_that_are_run():
                     known.setdefault(race.group.format(**dict(case)), set()).update(race.names)
     known |= {kind: set(statements) for kind, (_, statements, _) in test_fresh.KINDS.items()}
     only_full = {"TNGD step, N 1000000, b dz 640", "K-FAC step, n 2048"}
-    for part in bars.PARTS.values():
-        for bar in part:
-            for case in bar.cases:
+    for part in targets.PARTS.values():
+        for target in part:
+            for case in target.cases:
                 if case.group in only_full or ("all threads" in case.group and "d 2000" in case.group):
                     continue
                 assert {case.ours, *case.others} <= known[case.group], case

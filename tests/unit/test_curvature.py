@@ -248,7 +248,7 @@ def test_rank_is_counted(rng):
         (lambda: LowRankCurvature(np.ones((0, 2))), "rows must have shape"),
         (lambda: LowRankCurvature(aslinearoperator(np.eye(2))), "give gram"),
         (lambda: LowRankCurvature(np.eye(2), gram=np.eye(3)), "gram must have shape"),
-        (lambda: LowRankCurvature(np.eye(2), gram=-np.eye(2)), "Gram matrix must be positive semidefinite"),
+        (lambda: LowRankCurvature(np.eye(2), gram=-np.eye(2)), "gram must be positive semidefinite"),
         (lambda: LowRankCurvature(np.eye(2), H=[1.0, -1.0]), "H must be non-negative, got -1 at 1"),
         (lambda: LowRankCurvature(np.eye(2), H=np.ones(3)), "H must have shape"),
         (lambda: LowRankCurvature(np.eye(2), H=np.ones((3, 1, 1))), "H must have shape"),

@@ -187,7 +187,7 @@ def test_bad_observations_are_named():
     state = optimizer.init(np.ones(1))
     with pytest.raises(ValueError, match="nothing to observe before the first step"):
         optimizer.observe(state, 1.0, 0.5)
-    with pytest.raises(ValueError, match="losses before and after the step must be finite, got nan"):
+    with pytest.raises(ValueError, match="loss_after must be finite, got nan"):
         optimizer.observe(state, 1.0, float("nan"))
     with pytest.raises(ValueError, match="damping must be a number"):
         Newton("auto")

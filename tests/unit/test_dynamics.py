@@ -154,7 +154,7 @@ def test_plans_from_bounds_are_kept(friction, options):
     """What the plan from bounds would give on the dense operator: an error below rtol, a bias below a tenth of it."""
     inertia = tl.Inertia(mass=2.0, friction=friction)
     r = tl.solve(krylov(), DRIVE, rtol=0.05, dynamics=inertia, rng=0, **options)
-    assert r.caution > 1.0
+    assert r.planning_margin > 1.0
     protocol = {"n_reads": r.n_reads, "read_spacing": r.read_spacing} if options else {"duration": r.duration}
     protocol |= {"burn_in": r.burn_in, "dynamics": inertia, "rng": 0}
     dense = tl.solve(SPARSE, DRIVE, **protocol)  # would warn if the burn-in were too short

@@ -19,7 +19,7 @@ def orthogonal(rng, d):
 
 
 def sample_gradients(inputs, gradients):
-    """vec of the (p, r) weight gradients, one a sample and cotangent, by loops."""
+    """vec of the (p, r) weight gradients, one per sample and cotangent, by loops."""
     b, k, s, r = gradients.shape
     out = []
     for i, j in itertools.product(range(b), range(k)):

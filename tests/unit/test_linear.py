@@ -251,11 +251,11 @@ def test_rtol_with_bounds_only_is_guaranteed(A, b, rng):
     )
     expected = np.sqrt(np.trace(covariance)) / np.linalg.norm(np.linalg.solve(A, b))
     assert expected <= 0.05
-    assert result.caution >= 1.0
-    assert result.caution == pytest.approx(0.05 / expected, rel=0.5)
+    assert result.planning_margin >= 1.0
+    assert result.planning_margin == pytest.approx(0.05 / expected, rel=0.5)
     assert "planned from bounds" in str(result)
-    assert tl.solve(operator, b, duration=10.0, rng=rng).caution is None
-    assert tl.solve(A, b, rtol=0.1, rng=rng).caution is None
+    assert tl.solve(operator, b, duration=10.0, rng=rng).planning_margin is None
+    assert tl.solve(A, b, rtol=0.1, rng=rng).planning_margin is None
 
 
 def test_rtol_counts_rounding_in(A, b):
@@ -285,7 +285,7 @@ def test_rtol_of_krylov_counts_rounding_in(A, b):
     result = tl.solve(tl.Krylov(sparse, bounds=bounds, tol=1e-9), b, rtol=0.02, device=device, rng=0)
     exact = np.linalg.solve(A, b)
     assert np.linalg.norm(result.value - exact) < 5 * 0.02 * np.linalg.norm(exact)
-    assert result.caution >= 1.0
+    assert result.planning_margin >= 1.0
 
 
 def test_rtol_below_the_read_noise(A, b):

@@ -66,7 +66,7 @@ def test_a_plan_from_bounds_is_not_absurd():
     """The noise is bounded, the answer is not: the excess is that of the trace alone."""
     L = tl.problems.laplacian(30, 30)
     r = tl.solve(L, np.ones(900), rtol=0.01, rng=0)
-    assert 1.0 < r.caution < 50.0
+    assert 1.0 < r.planning_margin < 50.0
     assert np.linalg.norm(r.value - np.linalg.solve(L.toarray(), np.ones(900))) < 0.01 * np.linalg.norm(r.value)
 
 

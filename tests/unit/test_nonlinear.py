@@ -31,7 +31,7 @@ def test_update(rng):
     assert n == sum(abs(v) > v_max for row in moved for v in row) > 0
 
 
-def test_wander(rng):
+def test_drift(rng):
     z = rng.standard_normal((2, 3, 3))
     z += z.transpose(0, 2, 1)
     noise = rng.standard_normal((2, 6))
@@ -40,14 +40,14 @@ def test_wander(rng):
         for k, (i, j) in enumerate([(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]):
             for place in {(i, j), (j, i)}:
                 expected[(c, *place)] += 0.3 * noise[c, k]
-    kernels.wander(0.7, 0.3, noise, z)
+    kernels.drift_components(0.7, 0.3, noise, z)
     np.testing.assert_allclose(z, expected, rtol=1e-10)
 
 
-def test_wandering_product(rng):
+def test_drifting_product(rng):
     z, x, out = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 3)), np.empty((2, 3))
     M = rng.standard_normal((3, 3))
-    kernels.wandering_product(M, 0.2, z, x, out)
+    kernels.drifted_product(M, 0.2, z, x, out)
     np.testing.assert_allclose(out, [(M + 0.2 * M * z[c]) @ x[c] for c in range(2)], rtol=1e-10)
 
 
@@ -76,13 +76,13 @@ def slow_twin(rng, dt, steps, burn_in, chains, *, beta, v_max, bits, full_scale,
     stream = np.random.default_rng(rng).spawn(1)[0]
     components = stream.spawn(1)[0]
     noise = stream.standard_normal((burn_in + steps, chains, 2))
-    wander = components.standard_normal((burn_in + steps + 1, chains, 3))
+    drift = components.standard_normal((burn_in + steps + 1, chains, 3))
     result = np.zeros((4, chains, 2))
     for c in range(chains):
-        paths, z, matrices = {1: np.zeros(2), 2: np.zeros(2)}, wander[0, c], []
+        paths, z, matrices = {1: np.zeros(2), 2: np.zeros(2)}, drift[0, c], []
         for k in range(burn_in + steps):
             matrices.append(A * (1.0 + sd * np.array([[z[0], z[1]], [z[1], z[2]]])))
-            z = np.exp(-dt / time) * z + np.sqrt(1.0 - np.exp(-2.0 * dt / time)) * wander[k + 1, c]
+            z = np.exp(-dt / time) * z + np.sqrt(1.0 - np.exp(-2.0 * dt / time)) * drift[k + 1, c]
         for stride, x in paths.items():
             for k in range(0, burn_in + steps, stride):
                 push = np.sqrt(2.0 * dt / beta) * noise[k : k + stride, c].sum(axis=0)
@@ -214,7 +214,7 @@ def test_bad_input(change, message):
         nonlinear_average(A, b, **({"dt": 0.1, "n_steps": 4, "n_chains": 4} | change))
 
 
-def test_components_that_wander_too_far_are_not_hidden():
+def test_components_that_drift_too_far_are_not_hidden():
     with (
         pytest.raises(FloatingPointError, match="a path of the nonlinear device is not finite"),
         np.errstate(all="ignore"),

@@ -93,6 +93,38 @@ def test_a_step_depends_on_its_arguments_alone_and_keeps_none_of_them(make, rng)
         np.testing.assert_array_equal(state.arrays[name], array)
 
 
+def unaligned(array):
+    """A copy that begins one byte after a multiple of eight."""
+    raw = np.zeros(array.nbytes + 1, dtype=np.uint8)[1:].view(array.dtype)
+    raw[:] = array.ravel()
+    return raw.reshape(array.shape)
+
+
+@pytest.mark.parametrize("make", (LINEAR | OTHERS).values(), ids=LINEAR | OTHERS)
+def test_no_digit_of_a_run_depends_on_how_its_arrays_lie_in_memory(make, rng):
+    A, G, D = (m @ m.T + np.eye(len(m)) for m in map(rng.standard_normal, [(7, 7), (11, 11), (5, 5)]))
+    F = BlockCurvature([KroneckerCurvature(A, G), DenseCurvature(D)])
+    theta, g = rng.standard_normal((2, F.size))
+    optimizer = make()
+    theta, state = optimizer.step(theta, g, F, optimizer.init(theta))
+    once = optimizer.step(theta, g, F, state)
+    for lie in (lambda x: np.repeat(x, 2)[::2], lambda x: x[::-1].copy()[::-1], unaligned):
+        arrays = {name: np.array(array, order="F") for name, array in state.arrays.items()}
+        other = optimizer.step(lie(theta), lie(g), F, State(step=1, arrays=arrays))
+        np.testing.assert_array_equal(once[0], other[0])
+        for name, array in once[1].arrays.items():
+            np.testing.assert_array_equal(array, other[1].arrays[name])
+
+
+def test_a_state_holds_its_arrays_in_c_order_and_keeps_those_that_are(rng):
+    plain, turned = rng.standard_normal((2, 3)), np.asfortranarray(rng.standard_normal((2, 3)))
+    arrays = State(arrays={"plain": plain, "turned": turned, "number": np.array(1.0)}).arrays
+    assert arrays["plain"] is plain
+    assert arrays["turned"].flags.c_contiguous
+    np.testing.assert_array_equal(arrays["turned"], turned)
+    assert arrays["number"].shape == ()
+
+
 @pytest.mark.parametrize("name", ["Adam", "TNGD-Adam", "KFAC-LM"])
 def test_a_memory_that_overflows_is_refused(name, rng):
     with pytest.raises(FloatingPointError, match=r"is not finite: .*1e.160|Delta_F"):

@@ -49,7 +49,7 @@ def test_estimate_in_words():
     text = str(estimate())
     assert "Estimate (2,): rms value 3.536, rms standard error 0.35 (law)" in text
     assert "law: burn-in 5 RC, integrated over 100 RC" in text
-    reads = str(estimate(n_reads=10, read_spacing=2.0, n_chains=3, products=44, caution=2.5, cost=cost()))
+    reads = str(estimate(n_reads=10, read_spacing=2.0, n_chains=3, products=44, planning_margin=2.5, cost=cost()))
     for part in ("10 reads, 2 RC apart", "3 chains", "44 matrix-vector products", "2.5 times below", "device: 3 s"):
         assert part in reads
     assert "10 reads, independent" in str(estimate(n_reads=10))

@@ -215,7 +215,7 @@ def test_integers_and_lists_are_taken():
         (lambda: tl.stats.autocorrelation_time([1.0]), "xs must hold at least 2 reads along its first axis"),
         (lambda: tl.stats.autocorrelation_time(3.0), "xs must hold at least 2 reads"),
         (lambda: tl.stats.effective_sample_size([1.0, np.nan]), r"xs must be finite, got nan at index \(1,\)"),
-        (lambda: tl.stats.batch_means(np.ones(10), 11), "batch_means needs at least n_batches = 11 reads, got 10"),
+        (lambda: tl.stats.batch_means(np.ones(10), 11), "n_batches = 11 needs at least as many reads, got 10"),
         (lambda: tl.stats.batch_means(np.ones(10), 1), "n_batches must be at least 2, got 1"),
         (lambda: tl.stats.time_average([0.0, 1.0], np.ones(3)), r"or \(chains, n, d\) with n = 2, got \(3,\)"),
         (lambda: tl.stats.time_average([0.0, 1.0], np.ones((2, 2, 2, 2))), "xs must have shape"),

@@ -1,10 +1,15 @@
 """Any optimiser of the library as an Optax gradient transformation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
+from .. import checks
+from .._typing import FloatArray
 from ..optimizers import Optimizer, State
 
 jax.tree_util.register_pytree_node(  # the report is not part of what a run needs to go on, and is dropped
@@ -43,14 +48,14 @@ def as_optax(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"optimizer must be an Optimizer of thermolinalg.optimizers, got {type(optimizer).__name__}")
 
-    def init(params):
-        return optimizer.init(_flat(params)[0])
+    def init(params: Any) -> State:
+        return optimizer.init(_flat(params, "params")[0])
 
-    def update(gradients, state, params=None, **extra):
+    def update(gradients: Any, state: State, params: Any = None, **extra: Any) -> tuple[Any, State]:
         if params is None:
-            raise ValueError("update needs params: the optimisers here work out the step at a point")
-        flat_params, unravel = _flat(params)
-        flat_gradient, _ = _flat(gradients)
+            raise ValueError("update needs params: the optimisers of thermolinalg compute the step at a point")
+        flat_params, unravel = _flat(params, "params")
+        flat_gradient, _ = _flat(gradients, "gradients")
         curvature = extra.pop("curvature", None)
         arrays = {name: np.asarray(array) for name, array in state.arrays.items()}  # tree functions make JAX arrays
         state = State(step=int(state.step), arrays=arrays, report=state.report)
@@ -60,11 +65,14 @@ def as_optax(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _flat(tree):
+def _flat(tree: Any, name: str) -> tuple[FloatArray, Callable[[FloatArray], Any]]:
     """One float64 vector, and the way back to a pytree with the dtypes of its leaves."""
     flat, unravel = ravel_pytree(tree)
     if isinstance(flat, jax.core.Tracer):
         raise TypeError(
             "the optimisers of thermolinalg are NumPy code: compile the gradient, and call update outside jit"
         )
-    return np.asarray(flat, dtype=float), lambda vector: unravel(vector.astype(flat.dtype))
+    array = np.asarray(flat)
+    if array.dtype.kind not in "fc":  # such as bfloat16, which NumPy does not know
+        array = array.astype(float)
+    return checks.vector(array, name), lambda vector: unravel(vector.astype(flat.dtype))

@@ -1,8 +1,13 @@
 """Any optimiser of the library as a PyTorch optimiser."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 import torch
 
+from .. import checks
+from ..curvature import Curvature
 from ..optimizers import Optimizer, Report, State
 
 
@@ -34,7 +39,7 @@ class Torch(torch.optim.Optimizer):
     >>> optimizer = Torch(net.parameters(), tl.optimizers.SGD(0.1))  # doctest: +SKIP
     """
 
-    def __init__(self, params, optimizer: Optimizer):
+    def __init__(self, params: Iterable[torch.nn.Parameter], optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise ValueError(f"optimizer must be one of thermolinalg.optimizers, got {type(optimizer).__name__}")
         self.optimizer = optimizer
@@ -42,7 +47,7 @@ class Torch(torch.optim.Optimizer):
         super().__init__(params, {} if rate is None else {"lr": rate})
         if len(self.param_groups) > 1:
             raise ValueError(f"one parameter group is what there can be, got {len(self.param_groups)}")
-        self._state = optimizer.init(self._flat([p.detach() for p in self._params]))
+        self._state = optimizer.init(self._flat([p.detach() for p in self._params], "params"))
 
     @property
     def report(self) -> Report | None:
@@ -54,17 +59,19 @@ class Torch(torch.optim.Optimizer):
         return self.param_groups[0]["params"]
 
     @staticmethod
-    def _flat(tensors) -> np.ndarray:
-        return np.concatenate([t.reshape(-1).to("cpu", torch.float64).numpy() for t in tensors])
+    def _flat(tensors: Iterable[torch.Tensor], name: str) -> np.ndarray:
+        return checks.vector(np.concatenate([t.reshape(-1).to("cpu", torch.float64).numpy() for t in tensors]), name)
 
     @torch.no_grad()
-    def step(self, closure=None, *, curvature=None, **options):
+    def step(
+        self, closure: Callable[[], Any] | None = None, *, curvature: Curvature | None = None, **options: Any
+    ) -> Any:
         """One step.
 
         Parameters
         ----------
         closure : callable, optional
-            Works out the loss and the gradients anew.
+            Computes the loss and the gradients anew.
         curvature, **options
             Of the optimiser's `step`.
 
@@ -80,10 +87,11 @@ class Torch(torch.optim.Optimizer):
         if missing:
             raise ValueError(f"{missing} parameters have no gradient; call backward first, or leave them out")
         if "lr" in self.param_groups[0]:
-            self.optimizer.learning_rate = float(self.param_groups[0]["lr"])
-        theta = self._flat(self._params)
+            rule: Any = self.optimizer  # which has a rate, as there is an lr
+            rule.learning_rate = float(self.param_groups[0]["lr"])
+        theta = self._flat(self._params, "params")
         theta, self._state = self.optimizer.step(
-            theta, self._flat([p.grad for p in self._params]), curvature, self._state, **options
+            theta, self._flat([p.grad for p in self._params], "gradients of params"), curvature, self._state, **options
         )
         start = 0
         for p in self._params:
@@ -91,12 +99,12 @@ class Torch(torch.optim.Optimizer):
             start += p.numel()
         return loss
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """That of PyTorch, and all the optimiser needs to go on."""
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in self._state.arrays.items()}
         return super().state_dict() | {"thermolinalg": {"step": self._state.step, "arrays": arrays}}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """From `state_dict`."""
         state_dict = dict(state_dict)
         own = state_dict.pop("thermolinalg")

@@ -11,12 +11,13 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray
 from ..operators import Dense
 
 __all__ = ["CapacitiveForm", "capacitive_form", "capacitors", "maxwell_matrix"]
 
 
-def maxwell_matrix(own, coupling) -> np.ndarray:
+def maxwell_matrix(own: ArrayLike, coupling: ArrayLike) -> np.ndarray:
     """The Maxwell matrix of capacitors to ground and between cells.
 
     Parameters
@@ -36,6 +37,10 @@ def maxwell_matrix(own, coupling) -> np.ndarray:
     ValueError
         A capacitance that is negative, a cell without capacitance to ground, a coupling of a cell with itself.
 
+    See Also
+    --------
+    capacitors : The inverse.
+
     Examples
     --------
     >>> maxwell_matrix([1.0, 2.0], [[0.0, 0.5], [0.5, 0.0]])
@@ -50,15 +55,17 @@ def maxwell_matrix(own, coupling) -> np.ndarray:
         i = int(own.argmin())
         raise ValueError(f"own must be positive, got {own[i]:.6g} for cell {i}")
     if coupling.min() < 0:
-        i, j = np.unravel_index(coupling.argmin(), coupling.shape)
-        raise ValueError(f"coupling must not be negative, got {coupling[i, j]:.6g} between cells {i} and {j}")
+        row, column = np.unravel_index(coupling.argmin(), coupling.shape)
+        raise ValueError(
+            f"coupling must not be negative, got {coupling[row, column]:.6g} between cells {row} and {column}"
+        )
     if np.diag(coupling).any():
         i = int(np.diag(coupling).argmax())
         raise ValueError(f"coupling must have a zero diagonal, got {coupling[i, i]:.6g} for cell {i}")
     return np.diag(own + coupling.sum(axis=1)) - coupling
 
 
-def capacitors(matrix) -> tuple[np.ndarray, np.ndarray]:
+def capacitors(matrix: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Capacitances to ground and between cells that make up a Maxwell matrix: the inverse of `maxwell_matrix`.
 
     Parameters
@@ -76,6 +83,11 @@ def capacitors(matrix) -> tuple[np.ndarray, np.ndarray]:
     ValueError
         A matrix that no capacitors make, with the offending entry or row; `capacitive_form` may help.
 
+    See Also
+    --------
+    maxwell_matrix : The inverse.
+    capacitive_form : For matrices that no capacitors make.
+
     Examples
     --------
     >>> own, coupling = capacitors([[1.5, -0.5], [-0.5, 2.5]])
@@ -86,10 +98,10 @@ def capacitors(matrix) -> tuple[np.ndarray, np.ndarray]:
     coupling = -matrix
     np.fill_diagonal(coupling, 0.0)
     if coupling.min() < 0:
-        i, j = np.unravel_index(coupling.argmin(), coupling.shape)
+        row, column = np.unravel_index(coupling.argmin(), coupling.shape)
         raise ValueError(
-            f"matrix[{i}, {j}] = {matrix[i, j]:.6g} must not be positive: a capacitor between two cells can only lower "
-            "an off-diagonal; capacitive_form(matrix) flips signs or doubles the cells where that helps"
+            f"matrix[{row}, {column}] = {matrix[row, column]:.6g} must not be positive: a capacitor between two cells "
+            "can only lower an off-diagonal; capacitive_form(matrix) flips signs or doubles the cells where that helps"
         )
     own = matrix.sum(axis=1)
     if own.min() <= 0:
@@ -117,7 +129,7 @@ class CapacitiveForm:
     readout: np.ndarray
 
 
-def capacitive_form(A) -> CapacitiveForm:
+def capacitive_form(A: ArrayLike) -> CapacitiveForm:
     """A network of capacitors that stands for a symmetric positive definite matrix, if there is one.
 
     Three devices, in this order, each only where needed:
@@ -149,6 +161,11 @@ def capacitive_form(A) -> CapacitiveForm:
     NotPositiveDefinite
         With the offending eigenvalue.
 
+    See Also
+    --------
+    capacitors : The values of the components.
+    RLCSampler : The board they go on.
+
     Examples
     --------
     >>> import numpy as np
@@ -163,9 +180,9 @@ def capacitive_form(A) -> CapacitiveForm:
     Dense(A).cholesky  # noqa: B018  an indefinite matrix says so itself
     signs = _balancing_signs(A)
     if signs is not None:
-        held = signs[:, None] * A * signs
-        scales = _scales(held)
-        return CapacitiveForm(matrix=_scaled(held, scales), readout=np.diag(signs * scales))
+        flipped = signs[:, None] * A * signs
+        scales = _scales(flipped)
+        return CapacitiveForm(matrix=_scaled(flipped, scales), readout=np.diag(signs * scales))
     comparison = -np.abs(A)
     np.fill_diagonal(comparison, np.diag(A))
     smallest = float(scipy.linalg.eigvalsh(comparison, check_finite=False)[0])
@@ -183,7 +200,7 @@ def capacitive_form(A) -> CapacitiveForm:
     return CapacitiveForm(matrix=_scaled(doubled, np.tile(scales, 2)), readout=readout)
 
 
-def _balancing_signs(A) -> np.ndarray | None:
+def _balancing_signs(A: FloatArray) -> np.ndarray | None:
     """Signs s (d,) with s_i s_j A_ij <= 0 off the diagonal, from neighbour to neighbour; None if there are none."""
     d = len(A)
     links = -np.sign(A)
@@ -202,14 +219,14 @@ def _balancing_signs(A) -> np.ndarray | None:
     return signs if (np.outer(signs, signs) * links >= 0).all() else None
 
 
-def _scales(held) -> np.ndarray:
-    """y > 0 such that ``held y`` is positive: all ones where they serve."""
-    d = len(held)
-    if held.sum(axis=1).min() > 0:
+def _scales(matrix: FloatArray) -> np.ndarray:
+    """y > 0 such that ``matrix y`` is positive: all ones where they serve."""
+    d = len(matrix)
+    if matrix.sum(axis=1).min() > 0:
         return np.ones(d)
-    y = scipy.linalg.solve(held, np.ones(d), assume_a="pos", check_finite=False)
+    y = scipy.linalg.solve(matrix, np.ones(d), assume_a="pos", check_finite=False)
     return y / y.max()
 
 
-def _scaled(held, scales) -> np.ndarray:
-    return scales[:, None] * held * scales
+def _scaled(matrix: FloatArray, scales: FloatArray) -> np.ndarray:
+    return scales[:, None] * matrix * scales

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, Matrix, Operator, RNGLike
 from ..errors import QuantizationFloor
-from ..hardware.converters import Quantizer
-from ..hardware.device import device_of
+from ..hardware.converters import MOST_BITS, Quantizer
+from ..hardware.device import Device, device_of
 from ..hardware.readout import READ_RANGE_SDS
 from ..measurement.base import CHAINS_FOR_SCATTER
 from ..numerics.blocks import blocks, chain_tiles
@@ -83,10 +84,24 @@ class NonlinearAverage:
 
 
 def nonlinear_average(
-    A, b, *, dt, n_steps, burn_in_steps=0, x0=None, n_chains=64, v_max=None, feedback_bits=None, feedback_range="auto",
-    component_drift=None, beta=None, device=None, rng=None, workers=None,
-) -> NonlinearAverage:  # fmt: skip
-    """Average the outputs of a device whose amplifiers clip, whose feedback is rounded, whose components wander.
+    A: Matrix,
+    b: ArrayLike,
+    *,
+    dt: float,
+    n_steps: int,
+    burn_in_steps: int = 0,
+    x0: ArrayLike | None = None,
+    n_chains: int = 64,
+    v_max: float | None = None,
+    feedback_bits: int | None = None,
+    feedback_range: str | float = "auto",
+    component_drift: tuple[float, float] | None = None,
+    beta: float | None = None,
+    device: Device | None = None,
+    rng: RNGLike = None,
+    workers: int | None = None,
+) -> NonlinearAverage:
+    """Average the outputs of a device whose amplifiers clip, whose feedback is rounded, whose components drift.
 
     Steps ``dx = -(q(A(t) s(x)) - b) dt + sqrt(2/beta) dW`` by Euler-Maruyama:
 
@@ -145,6 +160,11 @@ def nonlinear_average(
         A step that is too long, an odd number of steps, an answer beyond the rails or inputs beyond the range of the
         feedback (there is no steady state), or other bad input.
 
+    See Also
+    --------
+    averaging_time : How long to average.
+    thermolinalg.euler_maruyama : The linear machine, with the same noise.
+
     Examples
     --------
     >>> import numpy as np
@@ -168,11 +188,12 @@ def nonlinear_average(
         )
     circuit = _Circuit(
         operator=operator, b=b, beta=beta, v_max=_rails(v_max, operator, b),
-        feedback=_feedback(feedback_bits, feedback_range, operator, b, beta), wander=_wander(component_drift),
+        feedback=_feedback(feedback_bits, feedback_range, operator, b, beta),
+        component_drift=_component_drift(component_drift),
     )  # fmt: skip
     start = np.broadcast_to(start, (n_chains, d))
 
-    def tile(generator, chains):
+    def tile(generator: np.random.Generator, chains: slice) -> tuple[tuple[FloatArray, ...], tuple[int, int]]:
         return _run(generator, circuit, start[chains], dt, burn_in_steps, n_steps)
 
     chains = chain_tiles(n_chains, d)
@@ -191,7 +212,7 @@ def nonlinear_average(
     )  # fmt: skip
 
 
-def averaging_time(eps, *, tau_fast, condition_number, eps_sys=0.0) -> float:
+def averaging_time(eps: float, *, tau_fast: float, condition_number: float, eps_sys: float = 0.0) -> float:
     """Time to read one entry of a covariance to a relative error: ``2 kappa tau_fast / (eps^2 - eps_sys^2)``.
 
     kappa tau_fast is the relaxation time of the slowest mode; the systematic error of the read-out takes its share of
@@ -218,6 +239,10 @@ def averaging_time(eps, *, tau_fast, condition_number, eps_sys=0.0) -> float:
     ------
     QuantizationFloor
         eps at or below eps_sys, which no averaging reaches.
+
+    See Also
+    --------
+    nonlinear_average : Averages of such a machine.
 
     Examples
     --------
@@ -250,17 +275,17 @@ class _Circuit:
     beta: float
     v_max: float
     feedback: tuple[Quantizer, float] | None
-    wander: tuple[float, float] | None
+    component_drift: tuple[float, float] | None
 
 
-def _even(value, name: str, least: int) -> int:
+def _even(value: int, name: str, least: int) -> int:
     value = _validation.count(value, name, least)
     if value % 2:
         raise ValueError(f"{name} must be even, got {value}: the bias of the step is measured by paths of double steps")
     return value
 
 
-def _rails(v_max, operator, b) -> float:
+def _rails(v_max: float | None, operator: Operator, b: FloatArray) -> float:
     if v_max is None:
         return np.inf
     v_max = _validation.positive(v_max, "v_max")
@@ -273,10 +298,14 @@ def _rails(v_max, operator, b) -> float:
     return v_max
 
 
-def _feedback(bits, full_scale, operator, b, beta):
+def _feedback(
+    bits: int | None, full_scale: str | float, operator: Operator, b: FloatArray, beta: float
+) -> tuple[Quantizer, float] | None:
     if bits is None:
         return None
     bits = _validation.count(bits, "feedback_bits")
+    if bits > MOST_BITS:
+        raise ValueError(f"feedback_bits must be at most {MOST_BITS}, got {bits}; None is an ideal converter")
     if isinstance(full_scale, str):
         _validation.choice(full_scale, "feedback_range (or a number)", ("auto",))
         diagonal = operator.bounds[1] if isinstance(operator, Krylov) else operator.diagonal(lambda lam: lam).max()
@@ -291,7 +320,7 @@ def _feedback(bits, full_scale, operator, b, beta):
     return Quantizer(bits, full_scale), full_scale
 
 
-def _wander(component_drift) -> tuple[float, float] | None:
+def _component_drift(component_drift: tuple[float, float] | None) -> tuple[float, float] | None:
     if component_drift is None:
         return None
     settings = _validation.vector(component_drift, "component_drift", 2)
@@ -300,40 +329,42 @@ def _wander(component_drift) -> tuple[float, float] | None:
 
 
 class _Components:
-    """The wandering entries of A of some chains, all of them in their stationary law at the start."""
+    """The drifting entries of A of some chains, all of them in their stationary law at the start."""
 
-    def __init__(self, circuit, generator, chains, dt):
-        self.A = np.ascontiguousarray(circuit.operator.dense())
-        self.sd, time = circuit.wander
+    def __init__(
+        self, A: FloatArray, drift: tuple[float, float], generator: np.random.Generator, chains: int, dt: float
+    ) -> None:
+        self.A = np.ascontiguousarray(A)
+        self.sd, time = drift
         self.generator, d = generator, len(self.A)
         self.decay, self.kick = np.exp(-dt / time), np.sqrt(-np.expm1(-2.0 * dt / time))
         self.noise, self.z = np.empty((chains, d * (d + 1) // 2)), np.zeros((chains, d, d))
-        kernels.wander(0.0, 1.0, self._fresh(), self.z)
+        kernels.drift_components(0.0, 1.0, self._fresh(), self.z)
 
-    def _fresh(self):
+    def _fresh(self) -> FloatArray:
         return self.generator.standard_normal(out=self.noise)
 
-    def advance(self):
+    def advance(self) -> None:
         """One step."""
-        kernels.wander(self.decay, self.kick, self._fresh(), self.z)
+        kernels.drift_components(self.decay, self.kick, self._fresh(), self.z)
 
-    def product(self, x):
+    def product(self, x: FloatArray) -> FloatArray:
         """A(t) x for every chain."""
         out = np.empty_like(x)
-        kernels.wandering_product(self.A, self.sd, self.z, x, out)
+        kernels.drifted_product(self.A, self.sd, self.z, x, out)
         return out
 
 
 class _Paths:
     """Chains that are stepped together, at one length of step."""
 
-    def __init__(self, circuit, start, dt):
+    def __init__(self, circuit: _Circuit, start: FloatArray, dt: float) -> None:
         self.circuit, self.dt, self.kick = circuit, dt, np.sqrt(2.0 * dt / circuit.beta)
         self.x, self.out = start.copy(), np.clip(start, -circuit.v_max, circuit.v_max)
         self.voltage, self.read = np.zeros((2, *start.shape))
         self.clipped = self.product_clipped = 0
 
-    def drive(self, components):
+    def drive(self, components: _Components | None) -> None:
         """Form the feedback from the state at the beginning of a step."""
         if components is None:
             self.product = np.ascontiguousarray(self.circuit.operator.matvec(self.out.T).T)
@@ -344,24 +375,27 @@ class _Paths:
             self.product, n = converter.round(self.product, full_scale=full_scale)
             self.product_clipped += n
 
-    def move(self, noise):
+    def move(self, noise: FloatArray) -> None:
         """Finish the step with noise of unit variance."""
         self.clipped += kernels.update(
             self.product, self.circuit.b, self.dt, self.kick, noise, self.circuit.v_max, self.x, self.out,
             self.voltage, self.read,
         )  # fmt: skip
 
-    def forget(self):
+    def forget(self) -> None:
         """End of the burn-in: only what follows is averaged."""
         self.voltage[:], self.read[:], self.clipped = 0.0, 0.0, 0
 
 
-def _run(generator, circuit, start, dt, burn_in_steps, n_steps):
+def _run(
+    generator: np.random.Generator, circuit: _Circuit, start: FloatArray, dt: float, burn_in_steps: int, n_steps: int
+) -> tuple[tuple[FloatArray, ...], tuple[int, int]]:
     """Averages of fine and of double steps, last voltages; counts of clipped outputs and conversions."""
     fine, coarse = _Paths(circuit, start, dt), _Paths(circuit, start, 2.0 * dt)
     components = None
-    if circuit.wander is not None:
-        components = _Components(circuit, generator.spawn(1)[0], len(start), dt)
+    if circuit.component_drift is not None:
+        A, drift = circuit.operator.dense(), circuit.component_drift
+        components = _Components(A, drift, generator.spawn(1)[0], len(start), dt)
     step, first = 0, np.empty_like(fine.x)
     for noise in blocks(burn_in_steps + n_steps, start.size):
         generator.standard_normal(out=noise)
@@ -383,7 +417,7 @@ def _run(generator, circuit, start, dt, burn_in_steps, n_steps):
     return (*averages, coarse.read / (n_steps // 2), fine.x), (fine.clipped, fine.product_clipped)
 
 
-def _node_average(fine, coarse, gain) -> NodeAverage:
+def _node_average(fine: FloatArray, coarse: FloatArray, gain: FloatArray | float) -> NodeAverage:
     """Mean over chains of fine paths, and of their distance to paths of double steps: the bias of first order."""
     root, bias = np.sqrt(len(fine)), coarse - fine
     return NodeAverage(

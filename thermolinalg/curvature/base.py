@@ -7,6 +7,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from ..operators import Modal
 from ..operators.base import require_positive_definite
 
@@ -20,6 +21,10 @@ class Curvature(Modal):
     ----------
     kind : {"exact", "sampled", "empirical", "ggn"} or None
         Which matrix is estimated; None where the caller did not say.
+
+    See Also
+    --------
+    thermolinalg.as_operator : Operators of linear algebra, which are positive definite.
     """
 
     kind: str | None = None
@@ -32,22 +37,23 @@ class Curvature(Modal):
         """Number of parameters N."""
         return self.shape[0]
 
-    def quadratic(self, v) -> float:
+    def quadratic(self, v: ArrayLike) -> float:
         """v^T F v for v (N,): the squared length of a step in this metric."""
         v = _validation.vector(v, "v", self.size)
         return float(v @ self.matvec(v))
 
     def range_mask(self, cutoff: float) -> np.ndarray:
         """Which mode coordinates have an eigenvalue above `cutoff` times the largest."""
+        cutoff = _validation.fraction(cutoff, "cutoff")
         return self.rates > cutoff * self.rates.max(initial=0.0)
 
-    def pseudoinverse(self, v, cutoff: float = 1e-10) -> np.ndarray:
+    def pseudoinverse(self, v: ArrayLike, cutoff: float = 1e-10) -> np.ndarray:
         """F^+ v, with eigenvalues up to `cutoff` times the largest taken for zero."""
         inverse = np.zeros_like(self.rates)
         np.divide(1.0, self.rates, out=inverse, where=self.range_mask(cutoff))
         return self.weighted(inverse, v)
 
-    def null_part(self, v, cutoff: float = 1e-10) -> np.ndarray:
+    def null_part(self, v: ArrayLike, cutoff: float = 1e-10) -> np.ndarray:
         """P0 v, the projection on the null space by the same cut-off."""
         return self.weighted(np.where(self.range_mask(cutoff), 0.0, 1.0), v)
 
@@ -74,6 +80,10 @@ class Damped(Modal):
     NotPositiveDefinite
         With the smallest eigenvalue, for damping zero and a singular F.
 
+    See Also
+    --------
+    Curvature.damped : Makes it.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -82,7 +92,7 @@ class Damped(Modal):
     (0.5, 3.5)
     """
 
-    def __init__(self, curvature: Curvature, damping: float):
+    def __init__(self, curvature: Curvature, damping: float) -> None:
         self.curvature = curvature
         self.damping = _validation.positive(damping, "damping", zero=True)
         self.shape = curvature.shape
@@ -91,39 +101,39 @@ class Damped(Modal):
         require_positive_definite(low, high, size, f"{type(curvature).__name__} + damping I (damping={damping:g})")
 
     @cached_property
-    def rates(self):
+    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
         """Eigenvalue of each mode coordinate."""
         return self.curvature.rates + self.damping
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """Those of the curvature."""
         return self.curvature.to_modes(v)
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """Those of the curvature."""
         return self.curvature.from_modes(c)
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[float, float]:
         """Smallest and largest eigenvalue."""
         values = self.curvature.eigenvalues
         return float(values.min()) + self.damping, float(values.max()) + self.damping
 
     @property
-    def eigenvalues(self):
+    def eigenvalues(self) -> FloatArray:
         """All N eigenvalues."""
         return self.curvature.eigenvalues + self.damping
 
-    def matvec(self, v):
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """(F + damping I) v."""
         return self.curvature.matvec(v) + self.damping * np.asarray(v)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (N,) of f(F + damping I)."""
         return self.curvature.diagonal(lambda rates: f(rates + self.damping))
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """How many numbers a device must be told: those of the curvature; damping is one more resistor."""
         return self.curvature.n_programmed
 
@@ -155,7 +165,27 @@ def norm(v: np.ndarray) -> float:
     return float(np.linalg.norm(unit)) * scale
 
 
-def real_rows(value) -> np.ndarray:
+def require_curvature(curvature: object, name: str, size: int | None = None) -> None:
+    """Refuse what is no curvature, or one of other than `size` parameters, by the name of the argument."""
+    if not isinstance(curvature, Curvature):
+        remedy = {np.ndarray: "wrap a matrix in DenseCurvature", Damped: "give F undamped, damping is added at use"}
+        hint = f"; {remedy[type(curvature)]}" if type(curvature) in remedy else ""
+        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}{hint}")
+    if size is not None and curvature.size != size:
+        raise ValueError(f"{name} is of {curvature.size} parameters, theta has {size}")
+
+
+def second_moment(first: FloatArray, second: FloatArray, names: str) -> FloatArray:
+    """first^T second, or ValueError where it overflows, by the names of the arguments that they come from."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = first.T @ second
+    if not np.isfinite(product).all():
+        largest = max(np.abs(first).max(), np.abs(second).max())
+        raise ValueError(f"{names} must be below 1e150: their products overflow, the largest is {largest:.3g}")
+    return product
+
+
+def real_rows(value: ArrayLike) -> np.ndarray:
     """Rows J (n, N), one for each sample and cotangent."""
     rows = _validation.real_array(value, "rows")
     if rows.ndim != 2 or rows.size == 0:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from .base import Curvature
 
 
@@ -23,6 +24,10 @@ class BlockCurvature(Curvature):
     ValueError
         No blocks, or something that is not a curvature among them.
 
+    See Also
+    --------
+    KroneckerCurvature : The usual block, one per layer.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -32,7 +37,7 @@ class BlockCurvature(Curvature):
     array([ 1.,  2., 12.])
     """
 
-    def __init__(self, blocks: Sequence[Curvature]):
+    def __init__(self, blocks: Sequence[Curvature]) -> None:
         self.blocks = tuple(blocks)
         if not self.blocks or not all(isinstance(block, Curvature) for block in self.blocks):
             raise ValueError("blocks must be one or more curvatures, in the order of the parameters")
@@ -42,12 +47,12 @@ class BlockCurvature(Curvature):
         self._set_kind(kinds.pop() if len(kinds) == 1 else None)
 
     @cached_property
-    def rates(self):
+    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
         """Eigenvalue of each mode coordinate, block after block."""
         return np.concatenate([block.rates for block in self.blocks])
 
     @property
-    def eigenvalues(self):
+    def eigenvalues(self) -> FloatArray:
         """All N eigenvalues."""
         return np.concatenate([block.eigenvalues for block in self.blocks])
 
@@ -57,31 +62,31 @@ class BlockCurvature(Curvature):
         return _consecutive([block.size for block in self.blocks])
 
     @cached_property
-    def _mode_slices(self):
+    def _mode_slices(self) -> tuple[slice, ...]:
         return _consecutive([block.rates.size for block in self.blocks])
 
-    def _each(self, method: str, v, slices):
+    def _each(self, method: str, v: FloatArray, slices: tuple[slice, ...]) -> FloatArray:
         parts = [getattr(block, method)(v[s]) for block, s in zip(self.blocks, slices, strict=True)]
         return np.concatenate(parts)
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """Coordinates of each block, one after the other."""
         return self._each("to_modes", v, self.slices)
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """Each block from its coordinates."""
         return self._each("from_modes", c, self._mode_slices)
 
-    def matvec(self, v):
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """F v, block by block."""
         return self._each("matvec", _validation.columns(v, "v", self.size), self.slices)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (N,) of f(F)."""
         return np.concatenate([block.diagonal(f) for block in self.blocks])
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """The sum over the blocks."""
         return sum(block.n_programmed for block in self.blocks)
 

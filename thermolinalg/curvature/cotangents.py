@@ -4,12 +4,22 @@ import numpy as np
 import scipy
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, RNGLike
 from .base import KINDS, semidefinite_eigh
 
 LIKELIHOODS = ("softmax", "bernoulli", "gaussian")
 
 
-def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian=None, n_draws=1, rng=None):
+def cotangents(
+    kind: str,
+    outputs: ArrayLike,
+    *,
+    likelihood: str = "softmax",
+    labels: ArrayLike | None = None,
+    hessian: ArrayLike | None = None,
+    n_draws: int = 1,
+    rng: RNGLike = None,
+) -> FloatArray:
     r"""Gradients c in output space such that ``F = sum_c (J^T c)(J^T c)^T`` is the curvature of that kind.
 
     Parameters
@@ -45,6 +55,11 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
         Unknown kind or likelihood; labels missing, of the wrong shape, or out of range; hessian for another kind than
         "ggn".
 
+    See Also
+    --------
+    LowRankCurvature : Takes the rows ``J^T c``.
+    kronecker_factors : Takes c carried back to a layer.
+
     Notes
     -----
     Softmax: ``H = diag(p) - p p^T = C C^T`` with columns ``c_j = sqrt(p_j) (e_j - p)``.
@@ -77,13 +92,13 @@ def cotangents(kind: str, outputs, *, likelihood="softmax", labels=None, hessian
     return c if several else c[:, :, 0]
 
 
-def _mean(f, likelihood):
+def _mean(f: FloatArray, likelihood: str) -> FloatArray:
     if likelihood == "softmax":
         return scipy.special.softmax(f, axis=-1)
     return scipy.special.expit(f) if likelihood == "bernoulli" else f
 
 
-def _hessian_roots(f, likelihood):
+def _hessian_roots(f: FloatArray, likelihood: str) -> FloatArray:
     """C (b, p, z, z), one root vector a row, with sum of outer products the Hessian of minus log likelihood."""
     mean, eye = _mean(f, likelihood), np.eye(f.shape[-1])
     if likelihood == "softmax":
@@ -93,19 +108,19 @@ def _hessian_roots(f, likelihood):
     return scale[..., None] * eye
 
 
-def _given_roots(hessian, outputs):
+def _given_roots(hessian: ArrayLike, outputs: FloatArray) -> FloatArray:
     given, hessian = np.asarray(hessian), _validation.real_array(hessian, "hessian")
     b, z = len(outputs), outputs.shape[-1]
     if hessian.shape != (*outputs.shape, z):
         raise ValueError(
-            f"hessian must hold one ({z}, {z}) block a prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
+            f"hessian must hold one ({z}, {z}) block per prediction, shape {(*outputs.shape, z)}, got {hessian.shape}"
         )
     blocks = (_validation.symmetric(block, "hessian") for block in given.reshape(-1, z, z))
     pairs = (semidefinite_eigh(block, "hessian") for block in blocks)
     return np.stack([(vectors * np.sqrt(values)).T for values, vectors in pairs]).reshape(b, -1, z, z)
 
 
-def _one_prediction_each(roots):
+def _one_prediction_each(roots: FloatArray) -> FloatArray:
     """(b, p, z, z) roots to (b, p z, p, z) cotangents, each of which touches one prediction only."""
     b, p, z, _ = roots.shape
     out = np.zeros((b, p, z, p, z))
@@ -114,7 +129,7 @@ def _one_prediction_each(roots):
     return out.reshape(b, p * z, p, z)
 
 
-def _draw(f, likelihood, draws, rng):
+def _draw(f: FloatArray, likelihood: str, draws: tuple[int, ...], rng: RNGLike) -> FloatArray:
     rng = _validation.generator(rng)
     mean = np.broadcast_to(_mean(f, likelihood)[:, None], draws)
     if likelihood == "gaussian":
@@ -126,7 +141,7 @@ def _draw(f, likelihood, draws, rng):
     return np.eye(draws[-1])[label]
 
 
-def _targets(labels, outputs, likelihood):
+def _targets(labels: ArrayLike | None, outputs: FloatArray, likelihood: str) -> FloatArray:
     """What the model should have put out, as the mean of the likelihood is: shaped like outputs."""
     if labels is None:
         raise ValueError('kind="empirical" needs labels: it is made of the gradients at the true labels')

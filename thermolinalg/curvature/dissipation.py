@@ -3,16 +3,17 @@ r"""Dissipation Delta_F = g^T F^-1 g of a step, and how much more than the least
 import numpy as np
 
 from .. import _validation
-from .base import Curvature, unit_scaled
+from .._typing import ArrayLike, FloatArray
+from .base import Curvature, require_curvature, unit_scaled
 
 
-def _inverse(curvature: Curvature, v, damping: float, cutoff: float) -> np.ndarray:
+def _inverse(curvature: Curvature, v: FloatArray, damping: float, cutoff: float) -> np.ndarray:
     if damping == 0.0:
         return curvature.pseudoinverse(v, cutoff)
     return curvature.damped(damping).function(lambda rates: 1.0 / rates, v)
 
 
-def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) -> float:
+def dissipation(curvature: Curvature, gradient: ArrayLike, *, damping: float = 0.0, cutoff: float = 1e-10) -> float:
     r"""Delta_F = g^T (F + damping I)^-1 g: the loss that a unit natural-gradient step promises, in nats.
 
     Parameters
@@ -25,6 +26,7 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
         Zero: the pseudo-inverse, with eigenvalues up to `cutoff` times the largest taken for zero; what of g lies in
         that null space does not count (`Curvature.null_part` has it).
     cutoff : float
+        Relative to the largest eigenvalue; for damping zero.
 
     Returns
     -------
@@ -34,6 +36,11 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
     ------
     NotPositiveDefinite
         A damping below the rounding of F, where F is singular: nothing but rounding would come out.
+
+    See Also
+    --------
+    half_batch_dissipation : Unbiased, from two half batches.
+    excess_factor : What another direction costs.
 
     Notes
     -----
@@ -46,11 +53,14 @@ def dissipation(curvature: Curvature, gradient, *, damping=0.0, cutoff=1e-10) ->
     >>> tl.curvature.dissipation(tl.curvature.DiagonalCurvature([4.0, 1.0]), [2.0, 1.0])
     2.0
     """
+    require_curvature(curvature, "curvature")
     gradient = _validation.vector(gradient, "gradient", curvature.size)
     return half_batch_dissipation(curvature, gradient, gradient, damping=damping, cutoff=cutoff)
 
 
-def half_batch_dissipation(curvature: Curvature, first, second, *, damping=0.0, cutoff=1e-10) -> float:
+def half_batch_dissipation(
+    curvature: Curvature, first: ArrayLike, second: ArrayLike, *, damping: float = 0.0, cutoff: float = 1e-10
+) -> float:
     """Unbiased Delta_F from the gradients of two independent half batches: g1^T (F + damping I)^-1 g2.
 
     Parameters
@@ -67,19 +77,24 @@ def half_batch_dissipation(curvature: Curvature, first, second, *, damping=0.0, 
     float
         May be negative: its mean is that of the true gradient, g^T F^-1 g.
 
+    See Also
+    --------
+    dissipation : From one gradient.
+
     Examples
     --------
     >>> import thermolinalg as tl
     >>> tl.curvature.half_batch_dissipation(tl.curvature.DiagonalCurvature([2.0]), [1.0], [3.0])
     1.5
     """
+    require_curvature(curvature, "curvature")
     first = _validation.vector(first, "first", curvature.size)
     second = _validation.vector(second, "second", curvature.size)
     damping = _validation.positive(damping, "damping", zero=True)
     return float(first @ _inverse(curvature, second, damping, cutoff))
 
 
-def excess_factor(curvature: Curvature, gradient, direction, *, cutoff=1e-10) -> float:
+def excess_factor(curvature: Curvature, gradient: ArrayLike, direction: ArrayLike, *, cutoff: float = 1e-10) -> float:
     """Metric cost of a direction over the least at the same first-order change of the loss: R >= 1.
 
     ``R = (d^T F d)(g^T F^+ g) / (g^T d)^2``: 1 exactly for the natural gradient, at most
@@ -100,6 +115,11 @@ def excess_factor(curvature: Curvature, gradient, direction, *, cutoff=1e-10) ->
     float
         nan for a direction along which the loss does not change in first order: no ratio is defined.
 
+    See Also
+    --------
+    dissipation : The least cost.
+    thermolinalg.optimizers.measure : R in the report of a step.
+
     Examples
     --------
     >>> import thermolinalg as tl
@@ -107,6 +127,7 @@ def excess_factor(curvature: Curvature, gradient, direction, *, cutoff=1e-10) ->
     >>> tl.curvature.excess_factor(F, [1.0, 1.0], [1.0, 1.0])
     1.5625
     """
+    require_curvature(curvature, "curvature")
     gradient = _validation.vector(gradient, "gradient", curvature.size)
     direction = _validation.vector(direction, "direction", curvature.size)
     gradient, direction = unit_scaled(gradient)[0], unit_scaled(direction)[0]

@@ -5,14 +5,17 @@ from functools import cached_property
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from ..operators.base import kronecker_rotation
-from .base import Curvature, semidefinite_eigh
+from .base import Curvature, second_moment, semidefinite_eigh
 
 SHARINGS = ("expand", "reduce")
 SPLITS = ("pi", "even", "each")
 
 
-def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.ndarray, np.ndarray]:
+def kronecker_factors(
+    inputs: ArrayLike, gradients: ArrayLike, sharing: str = "expand"
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Factors A (p, p) and G (r, r) of a layer that is used at s positions of each of b samples.
 
     Parameters
@@ -30,6 +33,10 @@ def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.nd
     A : mean of a a^T over samples (and positions).
     G : sum of g g^T over samples and cotangents (and positions).
 
+    See Also
+    --------
+    KroneckerCurvature.from_samples : The curvature of the factors.
+
     Notes
     -----
     A x G is the curvature of one sample exactly when s = 1. Source: Eschenhagen et al., arXiv:2311.00636.
@@ -41,14 +48,14 @@ def kronecker_factors(inputs, gradients, sharing: str = "expand") -> tuple[np.nd
     >>> A, G
     (array([[1., 2.], [2., 4.]]), array([[9.]]))
     """
-    inputs, gradients = _with_positions(inputs, gradients)
+    a, g = _with_positions(inputs, gradients)
     if _validation.choice(sharing, "sharing", SHARINGS) == "reduce":
-        inputs, gradients = inputs.mean(axis=1), gradients.sum(axis=2)
-    a, g = inputs.reshape(-1, inputs.shape[-1]), gradients.reshape(-1, gradients.shape[-1])
-    return a.T @ a / len(a), g.T @ g
+        a, g = a.mean(axis=1), g.sum(axis=2)
+    a, g = a.reshape(-1, a.shape[-1]), g.reshape(-1, g.shape[-1])
+    return second_moment(a, a, "inputs") / len(a), second_moment(g, g, "gradients")
 
 
-def _with_positions(inputs, gradients):
+def _with_positions(inputs: ArrayLike, gradients: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Inputs (b, s, p) and gradients (b, k, s, r), s = 1 where positions were not given."""
     inputs, gradients = _validation.real_array(inputs, "inputs"), _validation.real_array(gradients, "gradients")
     inputs = inputs[:, None] if inputs.ndim == 2 else inputs
@@ -70,6 +77,7 @@ class KroneckerCurvature(Curvature):
     A, G : (p, p) and (r, r) array_like
         Positive semidefinite second moments of inputs and of pre-activation gradients, undamped.
     kind : str, optional
+        Which matrix it estimates, as in `cotangents`; for the record.
     bases : ((p, p), (r, r)) arrays, optional
         Orthogonal bases to work in, e.g. eigenvectors of earlier factors: F is then what is diagonal in them, by
         default with the diagonal of each factor. Default: eigenvectors of A and G, found when first needed.
@@ -85,6 +93,12 @@ class KroneckerCurvature(Curvature):
         Factors that are not square, finite, symmetric and positive semidefinite; bases or values of another size,
         negative values, values without bases.
 
+    See Also
+    --------
+    kronecker_factors : A and G from samples.
+    BlockCurvature : One per layer.
+    thermolinalg.Kronecker : The positive definite operator.
+
     Notes
     -----
     ``F vec(V) = vec(A V G)``: row-major W of shape (p, r), as `thermolinalg.Kronecker`.
@@ -97,7 +111,15 @@ class KroneckerCurvature(Curvature):
     array([ 3.,  5.,  6., 10.])
     """
 
-    def __init__(self, A, G, kind: str | None = None, bases=None, values=None, samples=None):
+    def __init__(
+        self,
+        A: ArrayLike,
+        G: ArrayLike,
+        kind: str | None = None,
+        bases: tuple[FloatArray, FloatArray] | None = None,
+        values: tuple[ArrayLike, ArrayLike] | ArrayLike | None = None,
+        samples: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> None:
         self.A, self.G = _validation.symmetric(A, "A"), _validation.symmetric(G, "G")
         self.layer_shape = (len(self.A), len(self.G))
         self.shape = (self.A.shape[0] * self.G.shape[0],) * 2
@@ -111,7 +133,9 @@ class KroneckerCurvature(Curvature):
             raise ValueError(f"samples must be of {self.layer_shape[0]} inputs and {self.layer_shape[1]} gradients")
 
     @classmethod
-    def from_samples(cls, inputs, gradients, sharing: str = "expand", kind: str | None = None) -> "KroneckerCurvature":
+    def from_samples(
+        cls, inputs: ArrayLike, gradients: ArrayLike, sharing: str = "expand", kind: str | None = None
+    ) -> "KroneckerCurvature":
         """The curvature whose factors are `kronecker_factors` of these samples, which it keeps for EKFAC.
 
         Parameters
@@ -119,6 +143,7 @@ class KroneckerCurvature(Curvature):
         inputs, gradients, sharing
             As in `kronecker_factors`.
         kind : str, optional
+            Which matrix it estimates, as in `cotangents`; for the record.
 
         Returns
         -------
@@ -126,7 +151,9 @@ class KroneckerCurvature(Curvature):
         """
         return cls(*kronecker_factors(inputs, gradients, sharing), kind, samples=(inputs, gradients))
 
-    def _checked(self, values) -> tuple[tuple[np.ndarray, np.ndarray] | None, np.ndarray | None]:
+    def _checked(
+        self, values: tuple[ArrayLike, ArrayLike] | ArrayLike
+    ) -> tuple[tuple[np.ndarray, np.ndarray] | None, np.ndarray | None]:
         """Eigenvalues of the factors, and of the products: one of them None."""
         if self._bases is None:
             raise ValueError("values belong to bases; give the bases as well")
@@ -141,7 +168,7 @@ class KroneckerCurvature(Curvature):
         return None, values
 
     @cached_property
-    def _decomposition(self):
+    def _decomposition(self) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
         """Bases, and eigenvalues of the factors in them."""
         if self._bases is None:
             (left_values, left), (right_values, right) = semidefinite_eigh(self.A, "A"), semidefinite_eigh(self.G, "G")
@@ -167,36 +194,36 @@ class KroneckerCurvature(Curvature):
         return self._decomposition[1][1]
 
     @cached_property
-    def rates(self):
+    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
         """Products of eigenvalues (p r,), row-major, or what was given for them."""
         if self._products is not None:
             return self._products.ravel()
         return np.outer(self.left_values, self.right_values).ravel()
 
-    def matvec(self, v):
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """A V G for each column V of v (p r,) or (p r, k); in given bases, what is diagonal there."""
         if self._bases is not None:
             return super().matvec(v)
         return kronecker_rotation(_validation.columns(v, "v", self.size), self.A, self.G)
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """(V_A x V_G)^T v."""
         left, right = self.bases
         return kronecker_rotation(v, left.T, right.T)
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """(V_A x V_G) c."""
         return kronecker_rotation(c, *self.bases)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (p r,) of f(F)."""
         left, right = self.bases
         return (left**2 @ f(self.rates).reshape(self.layer_shape) @ (right**2).T).ravel()
 
-    def second_moments(self, bases=None) -> np.ndarray:
+    def second_moments(self, bases: tuple[FloatArray, FloatArray] | None = None) -> np.ndarray:
         """Second moments (p, r) of the gradients of the samples along the basis vectors: diagonal of Q^T S Q.
 
-        S is the sum of outer products of the gradients themselves, one a sample and cotangent (with its positions
+        S is the sum of outer products of the gradients themselves, one per sample and cotangent (with its positions
         summed), which A x G only approximates; Q is V_A x V_G.
 
         Parameters
@@ -231,7 +258,8 @@ class KroneckerCurvature(Curvature):
 
         Source: the criterion of distributed Shampoo; that it *is* the error is checked in the tests.
         """
-        return tuple(_off_diagonal(basis.T @ S @ basis) for basis, S in zip(self.bases, (self.A, self.G), strict=True))  # type: ignore[return-value]
+        left, right = self.bases
+        return _off_diagonal(left.T @ self.A @ left), _off_diagonal(right.T @ self.G @ right)
 
     def split(self, damping: float, how: str = "pi") -> tuple[np.ndarray, np.ndarray]:
         """Factors with the damping shared out among them: what is inverted where the product is never formed.
@@ -269,7 +297,7 @@ class KroneckerCurvature(Curvature):
         return float(np.sqrt(mean_left / mean_right)) if mean_left > 0.0 < mean_right else 1.0
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """p^2 + r^2: both factors."""
         return self.A.size + self.G.size
 

@@ -1,18 +1,24 @@
 """Curvature as J^T H J, for as many parameters as the rows of J fit in memory."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from .base import Curvature, real_rows, semidefinite_eigh
 
 GRAM_FLOOR = 1e-13  # relative eigenvalue below which a Gram matrix holds nothing but its own rounding
 TILE = 1 << 18  # numbers of a temporary when entries of F itself are asked for
 
 
-def _root(H, n: int):
+Product: TypeAlias = Callable[[FloatArray], FloatArray]
+
+
+def _root(H: ArrayLike | None, n: int) -> tuple[Product, Product]:
     """Products of (n, k) arrays with C and with C^T, for H = C C^T."""
     if H is None:
         return (lambda u: u), (lambda u: u)
@@ -28,7 +34,7 @@ def _root(H, n: int):
     pairs = (semidefinite_eigh(_validation.symmetric(block, "H"), "H") for block in blocks)
     C = np.stack([vectors * np.sqrt(values) for values, vectors in pairs])
 
-    def product(factors, u):
+    def product(factors: FloatArray, u: FloatArray) -> FloatArray:
         return (factors @ u.reshape(*factors.shape[:2], u.shape[1])).reshape(u.shape)
 
     return (lambda u: product(C, u)), (lambda u: product(C.transpose(0, 2, 1), u))
@@ -47,6 +53,7 @@ class LowRankCurvature(Curvature):
     gram : (n, n) array_like, optional
         J J^T where it is known without J, e.g. from the inputs and gradients of the layers.
     kind : str, optional
+        Which matrix it estimates, as in `cotangents`; for the record.
 
     Attributes
     ----------
@@ -59,6 +66,11 @@ class LowRankCurvature(Curvature):
     ------
     ValueError
         Shapes that do not fit; an operator without gram.
+
+    See Also
+    --------
+    cotangents : Output gradients, from which rows are made.
+    DenseCurvature : The same matrix in full.
 
     Notes
     -----
@@ -78,7 +90,13 @@ class LowRankCurvature(Curvature):
 
     rows: np.ndarray | None = None
 
-    def __init__(self, rows, H=None, gram=None, kind: str | None = None):
+    def __init__(
+        self,
+        rows: ArrayLike | LinearOperator,
+        H: ArrayLike | None = None,
+        gram: ArrayLike | None = None,
+        kind: str | None = None,
+    ) -> None:
         if isinstance(rows, LinearOperator):
             if gram is None:
                 raise ValueError("rows are given as an operator; give gram = J J^T as well, or J as an array")
@@ -88,6 +106,7 @@ class LowRankCurvature(Curvature):
             self._product, self._adjoint = rows.__matmul__, rows.T.__matmul__
         n, size = rows.shape
         self.shape = (size, size)
+        made = "the Gram matrix" if gram is None else "gram"
         with np.errstate(over="ignore", invalid="ignore"):
             gram = rows @ rows.T if gram is None else _validation.symmetric(gram, "gram")
         if not np.isfinite(gram).all():
@@ -96,7 +115,7 @@ class LowRankCurvature(Curvature):
             raise ValueError(f"gram must have shape ({n}, {n}) like J J^T, got {gram.shape}")
         self.n_rows, self.H = n, None if H is None else np.asarray(H)
         root, adjoint = _root(H, n)
-        values, basis = semidefinite_eigh(adjoint(adjoint(gram).T), "the Gram matrix")
+        values, basis = semidefinite_eigh(adjoint(adjoint(gram).T), made)
         keep = values > GRAM_FLOOR * values[-1]
         self.rank = int(np.count_nonzero(keep))
         self._values = values[keep]
@@ -104,7 +123,7 @@ class LowRankCurvature(Curvature):
         self._set_kind(kind)
 
     @cached_property
-    def rates(self):
+    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
         """Eigenvalue of each mode coordinate: (rank + N,), the last N all zero, or the smallest where none is zero."""
         return np.concatenate((self._values, np.full(self.size, self._lowest)))
 
@@ -114,40 +133,40 @@ class LowRankCurvature(Curvature):
         return float(self._values[0]) if self.rank >= self.size else 0.0
 
     @property
-    def eigenvalues(self):
+    def eigenvalues(self) -> FloatArray:
         """All N eigenvalues."""
         return np.concatenate((self._values, np.zeros(max(self.size - self.rank, 0))))[: self.size]
 
-    def _along(self, v):
+    def _along(self, v: FloatArray) -> FloatArray:
         """U^T v."""
         return self._mixing.T @ self._rows_times(v)
 
-    def _rows_times(self, v):
+    def _rows_times(self, v: FloatArray) -> FloatArray:
         return self._product(v[:, None])[:, 0] if v.ndim == 1 else self._product(v)
 
-    def _rows_adjoint(self, u):
+    def _rows_adjoint(self, u: FloatArray) -> FloatArray:
         return self._adjoint(u[:, None])[:, 0] if u.ndim == 1 else self._adjoint(u)
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """[U^T v, v]."""
         return np.concatenate((self._along(v), v))
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """U c_1 + (I - U U^T) c_2."""
         along, across = c[: self.rank], c[self.rank :]
         return across + self._rows_adjoint(self._mixing @ (along - self._along(across)))
 
-    def matvec(self, v):
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """J^T H J v for v (N,) or (N, k)."""
         v = _validation.columns(v, "v", self.size)
         along = self._along(v)
         return self._rows_adjoint(self._mixing @ (self._values.reshape(-1, *(1,) * (v.ndim - 1)) * along))
 
-    def quadratic(self, v):
+    def quadratic(self, v: ArrayLike) -> float:
         """v^T F v, from one product with J."""
         return float(self._values @ self._along(_validation.vector(v, "v", self.size)) ** 2)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (N,) of f(F)."""
         across = float(f(np.array([self._lowest]))[0])
         weights = f(self._values) - across
@@ -158,6 +177,6 @@ class LowRankCurvature(Curvature):
         return out
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """n (n + 2 N): J, H and J^T, as three arrays of resistors (arXiv:2405.13817, App. C)."""
         return self.n_rows * (self.n_rows + 2 * self.size)

@@ -1,10 +1,12 @@
 """Curvature over many batches: moving averages of factors, eigenbases kept until they are stale."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import _validation
+from .._typing import Arrays, FloatArray
 from .base import Curvature
 from .blocks import BlockCurvature
 from .full import DenseCurvature, DiagonalCurvature
@@ -36,6 +38,10 @@ class Tracking:
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    thermolinalg.optimizers.KFAC : Optimisers that average take it for `tracking`.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -51,7 +57,7 @@ class Tracking:
     staleness: float | None = None
     eigenvalues: str = "cached"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if _validation.positive(self.decay, "decay", zero=True) >= 1.0:
             raise ValueError(f"decay must be in [0, 1), got {self.decay!r}")
         _validation.count(self.interval, "interval")
@@ -88,10 +94,10 @@ class Tracking:
                     new[f"s{i}"] = self._mean(_carried(arrays, new, i), block.second_moments(_bases(new, i)))
         return new
 
-    def _mean(self, old, value):
+    def _mean(self, old: FloatArray | float, value: FloatArray | float) -> Any:
         return self.decay * old + (1.0 - self.decay) * value
 
-    def _eigenbasis(self, arrays, new, i, count):
+    def _eigenbasis(self, arrays: Arrays, new: Arrays, i: int, count: int) -> Arrays:
         """Bases and eigenvalues of Kronecker block i: those kept, or new ones when they are due."""
         kept = {name: arrays[name] for name in _basis_names(i) if name in arrays}
         if kept and not self._is_due(kept, new, i, count):
@@ -99,7 +105,7 @@ class Tracking:
         block = KroneckerCurvature(new[f"A{i}"] / new["weight"], new[f"G{i}"] / new["weight"])
         return dict(zip(_basis_names(i), (*block.bases, block.left_values, block.right_values), strict=True))
 
-    def _is_due(self, kept, new, i, count):
+    def _is_due(self, kept: Arrays, new: Arrays, i: int, count: int) -> bool:
         if self.staleness is None:
             return count % self.interval == 0
         block = KroneckerCurvature(new[f"A{i}"], new[f"G{i}"], bases=_bases(kept, i))
@@ -110,7 +116,7 @@ class Tracking:
         weight = float(arrays["weight"])
         return BlockCurvature([self._block(arrays, i, weight) for i in range(int(arrays["n_blocks"]))])
 
-    def _block(self, arrays, i, weight):
+    def _block(self, arrays: Arrays, i: int, weight: float) -> Curvature:
         if f"diagonal{i}" in arrays:
             return DiagonalCurvature(arrays[f"diagonal{i}"] / weight)
         if f"dense{i}" in arrays:
@@ -124,11 +130,11 @@ class Tracking:
         return KroneckerCurvature(A, G, bases=_bases(arrays, i), values=values)
 
 
-def _bases(arrays, i: int):
+def _bases(arrays: Arrays, i: int) -> tuple[np.ndarray, np.ndarray]:
     return arrays[f"VA{i}"], arrays[f"VG{i}"]
 
 
-def _carried(arrays, new, i: int):
+def _carried(arrays: Arrays, new: Arrays, i: int) -> FloatArray | float:
     """The average second moments (p, r) kept of Kronecker block i, along its present bases."""
     if f"s{i}" not in arrays:
         return 0.0

@@ -183,7 +183,7 @@ class Mean(Measurement):
 
         return evaluate
 
-    def caution(self, rtol: float, value: FloatArray) -> float:
+    def planning_margin(self, rtol: float, value: FloatArray) -> float:
         """Requested error over the error expected for this run, for a plan from bounds."""
         variance = self.problem.variance(self.protocol, np.random.default_rng(0)).sum()
         return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))

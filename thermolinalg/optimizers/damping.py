@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import _validation
-from .protocol import Optimizer, State
+from .._typing import Arrays, FloatArray
+from ..curvature import Curvature
+from .protocol import Optimizer, State, require_state
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class LevenbergMarquardt:
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    KFAC, EKFAC, NaturalGradient, TNGD : Optimisers that take it for `damping`.
+
     Notes
     -----
     A step for which the model foretells no change at all says nothing about the damping and leaves it. Source: Martens
@@ -59,7 +65,7 @@ class LevenbergMarquardt:
     interval: int = 5
     minimum: float = 1e-8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _validation.positive(self.initial, "initial")
         if not 0.0 < _validation.positive(self.factor, "factor") < 1.0:
             raise ValueError(f"factor must be in (0, 1), got {self.factor!r}")
@@ -101,25 +107,27 @@ class DampedOptimizer(Optimizer):
 
     damping: float | LevenbergMarquardt
 
-    def _set_damping(self, damping, zero: bool = True) -> None:
+    def _set_damping(self, damping: float | LevenbergMarquardt, zero: bool = True) -> None:
         adaptive = isinstance(damping, LevenbergMarquardt)
         self.damping = damping if adaptive else _validation.positive(damping, "damping", zero=zero)
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return {"damping": np.array(self.damping.initial)} if isinstance(self.damping, LevenbergMarquardt) else {}
 
     def _damping(self, state: State) -> float:
         """The damping of this step."""
         return self.damping if isinstance(self.damping, float) else float(state.arrays["damping"])
 
-    def _model(self, displacement, gradient, curvature, state: State) -> dict[str, np.ndarray]:
+    def _model(
+        self, displacement: FloatArray, gradient: FloatArray, curvature: Curvature, state: State
+    ) -> dict[str, np.ndarray]:
         """The damping, and the two terms g^T d and d^T F d of the quadratic model, for `observe`."""
         if isinstance(self.damping, float):
             return {}
         terms = np.array([gradient @ displacement, curvature.quadratic(displacement)])
         return {"damping": state.arrays["damping"], "model": terms}
 
-    def observe(self, state, loss_before, loss_after) -> State:
+    def observe(self, state: State, loss_before: float, loss_after: float) -> State:
         """The state with the damping that follows from the loss before and after its last step.
 
         Parameters
@@ -139,7 +147,8 @@ class DampedOptimizer(Optimizer):
         ValueError
             A loss that is not finite; no step was taken yet.
         """
-        losses = _validation.vector([loss_before, loss_after], "losses before and after the step")
+        state = require_state(state)
+        before, after = _finite(loss_before, "loss_before"), _finite(loss_after, "loss_after")
         if isinstance(self.damping, float):
             return state
         if "model" not in state.arrays:
@@ -148,9 +157,13 @@ class DampedOptimizer(Optimizer):
             return state
         slope, bend = state.arrays["model"]
         foretold = float(slope + 0.5 * bend)
-        ratio = float(losses[1] - losses[0]) / foretold if foretold else float("nan")
+        ratio = (after - before) / foretold if foretold else float("nan")
         damping = self.damping.follow(float(state.arrays["damping"]), ratio)
         report = state.report
         if report is not None:
             report = replace(report, details=report.details | {"reduction_ratio": ratio})
         return replace(state, arrays=state.arrays | {"damping": np.array(damping)}, report=report)
+
+
+def _finite(loss: float, name: str) -> float:
+    return float(_validation.vector([loss], name)[0])

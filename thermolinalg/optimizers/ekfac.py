@@ -32,6 +32,12 @@ class EKFAC(KFAC):
     ValueError
         A parameter out of its range; at a step, a Kronecker block without samples.
 
+    See Also
+    --------
+    KFAC : Eigenvalues from the factors.
+    thermolinalg.curvature.KroneckerCurvature.from_samples : A curvature with its samples.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     What an average becomes when the basis changes is not in the paper: see `Tracking`. Source: George et al.,
@@ -48,12 +54,12 @@ class EKFAC(KFAC):
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: float,
         damping: float | LevenbergMarquardt = 1e-3,
         *,
         tracking: Tracking | None = None,
-        momentum=0.0,
-        kl_clip=None,
-    ):
+        momentum: float = 0.0,
+        kl_clip: float | None = None,
+    ) -> None:
         super().__init__(learning_rate, damping, tracking=tracking, momentum=momentum, kl_clip=kl_clip)
         self.tracking = replace(self.tracking, eigenvalues="samples")

@@ -1,18 +1,21 @@
 """What a device does with one damped Kronecker factor: invert it, or solve with a gradient's columns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _validation
+from .._typing import FloatArray
 from ..hardware.device import Device
 from ..hardware.programming import program
 from ..operators import Dense
 from ..primitives.inv import inv
 from ..primitives.mitigation import METHODS, mitigate
 from ..primitives.solve import solve
+from ..results import Cost, Estimate
 
 
 class Outcome(NamedTuple):
@@ -54,21 +57,21 @@ class FactorDevice:
     method: str = "digits"
     rtol: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.device, Device):
             raise ValueError(f"device must be a Device, got {self.device!r}")
         if self.duration is not None and self.n_reads is not None:
             raise ValueError("give at most one of duration and n_reads")
         _validation.count(self.members, "members", least=0)
-        _validation.choice(self.method, "method", METHODS)
+        _validation.choice(self.method, "mitigation", METHODS)  # the names that ThermodynamicKFAC knows them by
         if self.members and self.device.matrix_bits is None:
             raise ValueError("members > 0 needs a device with matrix_bits: without rounding there is nothing to merge")
         if self.rtol is not None:
-            _validation.positive(self.rtol, "rtol")
+            _validation.positive(self.rtol, "refine")
             if self.members:
-                raise ValueError("give rtol (refinement) or members (mitigation), not both")
+                raise ValueError("give refine or members (mitigation), not both")
 
-    def _run(self, primitive, operator: Dense, *args, **protocol):
+    def _run(self, primitive: Callable[..., Estimate], operator: Dense, *args: Any, **protocol: Any) -> Estimate:
         """The primitive, through a rounding ensemble where one is asked for."""
         if self.members:
             run = partial(mitigate, primitive, operator.dense(), members=self.members, method=self.method)
@@ -80,7 +83,7 @@ class FactorDevice:
         """Seconds to program a factor (size, size), for each member of an ensemble."""
         return max(self.members, 1) * self.device.load_seconds(size * size, 0)
 
-    def solved(self, operator: Dense, scale: float, rhs: np.ndarray, rng) -> Outcome:
+    def solved(self, operator: Dense, scale: float, rhs: np.ndarray, rng: np.random.Generator) -> Outcome:
         """(scale A)^-1 rhs for a programmed factor A (n, n) and columns rhs (n, k); nothing is run if all are zero."""
         size = float(np.abs(rhs).max())
         if size == 0.0:
@@ -94,14 +97,14 @@ class FactorDevice:
         answer = self._run(solve, operator, rhs / size, rng=rng, **protocol)
         return self._outcome(answer.value * (size / scale), answer.cost, len(rhs))
 
-    def inverted(self, operator: Dense, scale: float, rng) -> Outcome:
+    def inverted(self, operator: Dense, scale: float, rng: np.random.Generator) -> Outcome:
         """(scale A)^-1 for a programmed factor A (n, n), from the covariance of the voltages."""
         if self.n_reads is None:
             return Outcome(self._limit(operator, rng) / scale, 0.0, None)
         answer = self._run(inv, operator, n_reads=self.n_reads, rng=rng)
         return self._outcome(answer.value / scale, answer.cost, operator.shape[0])
 
-    def _limit(self, operator: Dense, rng) -> np.ndarray:
+    def _limit(self, operator: Dense, rng: np.random.Generator) -> np.ndarray:
         """What `inv` tends to with the number of reads: the inverse of what is programmed, converted once."""
         if self.members:
             raise ValueError("members > 0 needs n_reads, which the ensemble shares out")
@@ -109,6 +112,7 @@ class FactorDevice:
         inverse = programmed.function(lambda rates: 1.0 / rates, np.eye(operator.shape[0]))
         return self.device.adc.round((inverse + inverse.T) / 2.0, rng)[0]
 
-    def _outcome(self, value, cost, size) -> Outcome:
+    def _outcome(self, value: FloatArray, cost: Cost | None, size: int) -> Outcome:
+        assert cost is not None  # runs on a device have one
         joules = cost.joule_heat if cost.energy_unit == "J" else None
         return Outcome(value, cost.seconds - self.loading_seconds(size), joules)

@@ -1,13 +1,16 @@
 """K-FAC: natural gradient with one Kronecker product for each layer, by the eigenbases of its factors."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import _validation
+from .._typing import Arrays, FloatArray
 from .._validation import fraction
 from ..curvature import BlockCurvature, Curvature, KroneckerCurvature, Tracking
 from ..curvature.kronecker import SPLITS
 from .damping import DampedOptimizer, LevenbergMarquardt
-from .protocol import Move, require_finite_dissipation
+from .protocol import Move, State, require_finite_dissipation
 
 PREFIX = "F."  # of the arrays of a state that belong to the average curvature
 
@@ -30,7 +33,6 @@ class KFAC(DampedOptimizer):
     tracking : Tracking, optional
         Average, refreshment of the bases; default ``Tracking()``.
     momentum : float
-        In [0, 1).
     kl_clip : float, optional
         c of ``scale = min(1, sqrt(c / (learning_rate^2 g^T v)))``: holds the squared length of the step without
         momentum, in the damped metric, at c, which is twice a divergence in nats. Default: none.
@@ -41,6 +43,13 @@ class KFAC(DampedOptimizer):
         A parameter out of its range; at a step, a block that has no average, such as a low-rank one.
     NotPositiveDefinite
         At a step: damping zero and F singular.
+
+    See Also
+    --------
+    EKFAC : Eigenvalues from the samples.
+    ThermodynamicKFAC : The factors inverted by a device.
+    thermolinalg.curvature.Tracking : Averages of the factors and age of their bases.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
 
     Notes
     -----
@@ -62,14 +71,14 @@ class KFAC(DampedOptimizer):
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: float,
         damping: float | LevenbergMarquardt = 1e-3,
         *,
-        split="exact",
+        split: str = "exact",
         tracking: Tracking | None = None,
-        momentum=0.0,
-        kl_clip=None,
-    ):
+        momentum: float = 0.0,
+        kl_clip: float | None = None,
+    ) -> None:
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.split = _validation.choice(split, "split", ("exact", *SPLITS))
         self._set_damping(damping, zero=split == "exact")
@@ -81,10 +90,10 @@ class KFAC(DampedOptimizer):
         self.momentum = fraction(momentum, "momentum")
         self.kl_clip = None if kl_clip is None else _validation.positive(kl_clip, "kl_clip")
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return super()._start(theta) | ({"momentum": np.zeros_like(theta)} if self.momentum else {})
 
-    def _move(self, theta, gradient, curvature, state):
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         kept = {name[len(PREFIX) :]: array for name, array in state.arrays.items() if name.startswith(PREFIX)}
         tracked = self.tracking.update(kept, curvature)
         arrays = {PREFIX + name: array for name, array in tracked.items()}

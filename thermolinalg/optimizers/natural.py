@@ -1,15 +1,18 @@
 """Natural gradient descent by a digital solve: what thermodynamic devices have to be compared with."""
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import ArrayLike, Arrays, FloatArray
 from .._validation import fraction
 from ..curvature import Curvature
 from ..curvature.base import norm, real_rows, unit_scaled
 from ..errors import NotPositiveDefinite
-from .damping import DampedOptimizer
-from .protocol import Move
+from .damping import DampedOptimizer, LevenbergMarquardt
+from .protocol import Move, State
 from .relaxation import definite_rates
 
 
@@ -20,7 +23,6 @@ class NaturalGradient(DampedOptimizer):
     ----------
     learning_rate : float
     damping : float or LevenbergMarquardt
-        Non-negative; zero only where F is positive definite.
     method : {"exact", "cg"}
         "exact": by the modes of F, which for rows J is the solve by Woodbury's identity. "cg": so many `iterations` of
         conjugate gradients, with nothing but products F x; the answer of a few of them is not the natural gradient.
@@ -29,7 +31,6 @@ class NaturalGradient(DampedOptimizer):
     warm_start : bool
         "cg" starts at the solution of the step before, not at zero.
     momentum : float
-        In [0, 1).
 
     Raises
     ------
@@ -37,6 +38,13 @@ class NaturalGradient(DampedOptimizer):
         A parameter out of its range.
     NotPositiveDefinite
         At a step: F + damping I is singular.
+
+    See Also
+    --------
+    TNGD : The same direction from a simulated device.
+    KFAC : One Kronecker product per layer.
+    woodbury : One digital solve, as timings take it.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
 
     Notes
     -----
@@ -56,7 +64,16 @@ class NaturalGradient(DampedOptimizer):
 
     needs = "curvature"
 
-    def __init__(self, learning_rate, damping=0.01, *, method="exact", iterations=20, warm_start=False, momentum=0.0):
+    def __init__(
+        self,
+        learning_rate: float,
+        damping: float | LevenbergMarquardt = 0.01,
+        *,
+        method: str = "exact",
+        iterations: int = 20,
+        warm_start: bool = False,
+        momentum: float = 0.0,
+    ) -> None:
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self._set_damping(damping)
         self.method = _validation.choice(method, "method", ("exact", "cg"))
@@ -66,12 +83,14 @@ class NaturalGradient(DampedOptimizer):
             raise ValueError("warm_start is for method='cg'; the exact solve has nothing to start from")
         self.momentum = fraction(momentum, "momentum")
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         names = ["momentum"] * (self.momentum > 0.0) + ["solution"] * self.warm_start
         return super()._start(theta) | {name: np.zeros_like(theta) for name in names}
 
-    def _move(self, theta, gradient, curvature, state):
-        details, arrays, damping = {}, {}, self._damping(state)
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
+        damping = self._damping(state)
+        details: dict[str, float] = {}
+        arrays: Arrays = {}
         if self.method == "exact":
             rates = definite_rates(curvature, damping, "give a larger damping")
             solution = curvature.weighted(1.0 / rates, gradient)
@@ -88,7 +107,9 @@ class NaturalGradient(DampedOptimizer):
         return Move(displacement, arrays | self._model(displacement, gradient, curvature, state), facts)
 
 
-def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int, x0=None) -> tuple[np.ndarray, dict]:
+def conjugate_gradients(
+    curvature: Curvature, g: FloatArray, damping: float, iterations: int, x0: FloatArray | None = None
+) -> tuple[np.ndarray, dict]:
     """Conjugate gradients on ``(F + damping I) x = g``: x (N,) and what `NaturalGradient` reports of it.
 
     Raises
@@ -97,7 +118,7 @@ def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int
         A direction along which F + damping I is not positive.
     """
 
-    def product(v):
+    def product(v: FloatArray) -> FloatArray:
         return curvature.matvec(v) + damping * v
 
     residual, scale = unit_scaled(g if x0 is None else g - product(x0))  # x - x0 in units of scale from here on
@@ -128,7 +149,7 @@ def conjugate_gradients(curvature: Curvature, g, damping: float, iterations: int
     return x, facts
 
 
-def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
+def woodbury(rows: ArrayLike, g: ArrayLike, damping: float, H: ArrayLike | None = None) -> np.ndarray:
     """``(J^T H J + damping I)^-1 g`` by one (n, n) solve: the rival in timings, with no eigenvectors.
 
     Parameters
@@ -136,6 +157,7 @@ def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
     rows : (n, N) array_like
         J.
     g : (N,) array_like
+        Gradient.
     damping : float
         Positive.
     H : (n,), (n, n) or (b, z, z) array_like, optional
@@ -150,7 +172,12 @@ def woodbury(rows, g, damping: float, H=None) -> np.ndarray:
     ValueError
         Shapes that do not fit; damping not positive.
     NotPositiveDefinite
-        A damping that is lost in rounding beside a singular J J^T.
+        A damping that is lost in the rounding of a singular J J^T.
+
+    See Also
+    --------
+    NaturalGradient : The optimiser; by the modes of F.
+    thermolinalg.curvature.LowRankCurvature : F from the same rows.
 
     Notes
     -----

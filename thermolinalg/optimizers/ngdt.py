@@ -1,13 +1,16 @@
 r"""NGD-T: natural-gradient steps whose length is set by a dissipation budget."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, Arrays, FloatArray
 from .._validation import fraction
 from ..curvature import Curvature, Tracking
-from .protocol import Move, Optimizer, require_finite_dissipation
+from .protocol import Move, Optimizer, State, require_finite_dissipation
 from .relaxation import definite_rates
 
 RULES = ("kl", "slow", "flow")
@@ -69,6 +72,13 @@ class NGDT(Optimizer):
     FloatingPointError
         At a step: Delta_F above float64, which says nothing on the length of the step.
 
+    See Also
+    --------
+    NaturalGradient : A fixed rate.
+    thermolinalg.curvature.dissipation : Delta_F.
+    thermolinalg.curvature.half_batch_dissipation : Delta_F without the noise of the batch.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     The report measures each step under the undamped F of that step unless a metric is given, and `details` has
@@ -91,21 +101,21 @@ class NGDT(Optimizer):
 
     def __init__(
         self,
-        rule="kl",
-        budget=1e-3,
+        rule: str = "kl",
+        budget: float = 1e-3,
         *,
-        eta_max=1.0,
-        eta_min=0.0,
-        eta0=1.0,
-        duration=1.0,
-        inverse=None,
-        cutoff=1e-8,
-        damping=0.0,
-        null_ratio=0.0,
-        momentum=0.0,
+        eta_max: float = 1.0,
+        eta_min: float = 0.0,
+        eta0: float = 1.0,
+        duration: float = 1.0,
+        inverse: str | None = None,
+        cutoff: float = 1e-8,
+        damping: float = 0.0,
+        null_ratio: float = 0.0,
+        momentum: float = 0.0,
         tracking: Tracking | None = None,
-        dissipation_decay=0.9,
-    ):
+        dissipation_decay: float = 0.9,
+    ) -> None:
         self.rule = _validation.choice(rule, "rule", RULES)
         self.budget = _validation.positive(budget, "budget")
         self.eta_max = _validation.positive(eta_max, "eta_max")
@@ -128,7 +138,16 @@ class NGDT(Optimizer):
         self.tracking = tracking
         self.dissipation_decay = fraction(dissipation_decay, "dissipation_decay")
 
-    def step(self, theta, gradient, curvature=None, state=None, *, metric=None, halves=None):
+    def step(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None = None,
+        state: State | None = None,
+        *,
+        metric: Curvature | None = None,
+        halves: Sequence[ArrayLike] | np.ndarray | None = None,
+    ) -> tuple[FloatArray, State]:
         """As `Optimizer.step`, with Delta_F from two half batches if those are given.
 
         Parameters
@@ -142,17 +161,27 @@ class NGDT(Optimizer):
             itself has the noise in it, so its metric cost exceeds the budget of rules "kl" and "slow" by the ratio of
             the two.
         """
+        pair = None
         if halves is not None:
             if not isinstance(halves, Sequence | np.ndarray) or len(halves) != 2:
                 raise ValueError(f"halves must be two gradients, got {halves!r}")
-            halves = tuple(_validation.vector(half, "halves", np.size(theta)) for half in halves)
-        return self._step(theta, gradient, curvature, state, metric, halves=halves)
+            first, second = halves
+            size = np.size(np.asarray(theta))
+            pair = _validation.vector(first, "halves[0]", size), _validation.vector(second, "halves[1]", size)
+        return self._step(theta, gradient, curvature, state, metric, partial(self._move, halves=pair))
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return {"momentum": np.zeros_like(theta)} if self.momentum else {}
 
-    def _move(self, theta, gradient, curvature, state, halves):
-        arrays = {}
+    def _move(
+        self,
+        theta: FloatArray,
+        gradient: FloatArray,
+        curvature: Any,
+        state: State,
+        halves: tuple[FloatArray, FloatArray] | None = None,
+    ) -> Move:
+        arrays: Arrays = {}
         if self.tracking is not None:
             kept = {name[2:]: value for name, value in state.arrays.items() if name.startswith("F.")}
             tracked = self.tracking.update(kept, curvature)
@@ -199,7 +228,9 @@ class NGDT(Optimizer):
             weights[~above] = below ** (SOFT_ORDER - 1) / (1.0 + below**SOFT_ORDER) / (floor or 1.0)
         return np.where(above, weights, weights + self.null_ratio)
 
-    def _averaged(self, curvature, weights, halves, state):
+    def _averaged(
+        self, curvature: Curvature, weights: FloatArray, halves: tuple[FloatArray, FloatArray], state: State
+    ) -> tuple[float, FloatArray]:
         """Moving average of g1^T F^-1 g2, and the array that carries it: weighted sum, sum of weights."""
         now = float(halves[0] @ curvature.weighted(weights, halves[1]))
         total, weight = state.arrays.get("dissipation", np.zeros(2))
@@ -221,7 +252,7 @@ class NGDT(Optimizer):
             return self.eta_max, "max"
         return (self.eta_min, "min") if eta < self.eta_min else (float(eta), None)
 
-    def _spent(self, displacement, gradient, curvature) -> float:
+    def _spent(self, displacement: FloatArray, gradient: FloatArray, curvature: Curvature) -> float:
         """What a step cost in the unit of the rule's budget."""
         if self.rule == "flow":
             return -float(gradient @ displacement)

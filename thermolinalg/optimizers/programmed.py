@@ -1,6 +1,6 @@
 """What a device holds in place of a damped curvature when its resistors are programmed with words of few bits."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -46,9 +46,10 @@ def program(curvature: Curvature, damping: float, device: Device, rng: np.random
     return kept[key]
 
 
-def _program(curvature, damping, device, rng):
+def _program(curvature: Curvature, damping: float, device: Device, rng: np.random.Generator) -> Held:
     if isinstance(curvature, LowRankCurvature) and curvature.rows is not None:
         return _program_rows(curvature, damping, device, rng)
+    whole: Modal
     if isinstance(curvature, DiagonalCurvature):
         whole = Diagonal(curvature.rates + damping)
     elif isinstance(curvature, DenseCurvature):
@@ -59,11 +60,15 @@ def _program(curvature, damping, device, rng):
             "pass DenseCurvature(F.dense()), a LowRankCurvature of an array of rows, "
             "or a device with matrix_bits=None and mismatch=0"
         )
-    programmed = programming.program(whole, device, rng=rng)
-    return Held(programmed.operator, 0.0, programmed.clipped["matrix"])
+    try:
+        programmed = programming.program(whole, device, rng=rng)
+    except NotPositiveDefinite as error:
+        raise NotPositiveDefinite(f"A = F + damping I (damping={damping:g}): {error}", error.eigenvalue) from None
+    operator: Any = programmed.operator  # a Modal, as it stands for one
+    return Held(operator, 0.0, programmed.clipped["matrix"])
 
 
-def _program_rows(curvature, damping, device, rng):
+def _program_rows(curvature: LowRankCurvature, damping: float, device: Device, rng: np.random.Generator) -> Held:
     """J^T H J from rounded J and H; H may lose its definiteness, which the damping has to make good."""
     if device.mismatch:
         raise ValueError(

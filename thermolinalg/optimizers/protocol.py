@@ -7,14 +7,16 @@ Parameters are flat float arrays and curvatures are those of `thermolinalg.curva
     state.report
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _validation
-from ..curvature import Curvature, Damped, dissipation
-from ..curvature.base import unit_scaled
+from .._typing import ArrayLike, FloatArray, RNGLike
+from ..curvature import Curvature, dissipation
+from ..curvature.base import require_curvature, unit_scaled
 from ..curvature.dissipation import excess_of
 
 CUTOFF = 1e-10  # relative eigenvalue of the metric below which a report takes it for zero
@@ -53,6 +55,11 @@ class Report:
         Modelled cost of the device; None where there is no device, or its energy is not known.
     details : dict
         What one optimiser alone knows, by name.
+
+    See Also
+    --------
+    measure : The report of any step.
+    State : Where an optimiser leaves it.
     """
 
     step: int
@@ -85,14 +92,30 @@ class State:
     step : int
         Steps taken.
     arrays : dict of str to ndarray
-        Momenta, voltages, factors; with `step` and the optimiser itself all that a run needs to go on.
+        Momenta, voltages, factors; with `step` and the optimiser itself all that a run needs to go on. Kept in C
+        order: what a copy or a file makes of a state takes the same steps to the last digit.
     report : Report or None
         Of the last step.
+
+    See Also
+    --------
+    Optimizer.init : Makes the first one.
+    Report : What it says of the last step.
     """
 
     step: int = 0
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     report: Report | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.arrays, dict):  # JAX rebuilds a state from placeholders
+            arrays = {name: _in_c_order(array) for name, array in self.arrays.items()}
+            object.__setattr__(self, "arrays", arrays)
+
+
+def _in_c_order(array: Any) -> Any:
+    """The array itself where it is in C order and aligned, else a copy that is; anything else as it is."""
+    return np.require(array, requirements=("C", "A")) if isinstance(array, np.ndarray) else array
 
 
 class Move(NamedTuple):
@@ -111,13 +134,13 @@ class Optimizer:
     Attributes
     ----------
     needs : {"gradient", "curvature", "kronecker"}
-        What `step` must be given beside the gradient: nothing, any curvature, or one with Kronecker blocks.
+        What `step` must be given besides the gradient: nothing, any curvature, or one with Kronecker blocks.
     """
 
     needs = "gradient"
     _entropy: int = 0
 
-    def init(self, theta) -> State:
+    def init(self, theta: ArrayLike) -> State:
         """A fresh state for parameters theta (N,).
 
         Raises
@@ -127,7 +150,15 @@ class Optimizer:
         """
         return State(arrays=self._start(_validation.vector(theta, "theta")))
 
-    def step(self, theta, gradient, curvature=None, state=None, *, metric=None) -> tuple[np.ndarray, State]:
+    def step(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None = None,
+        state: State | None = None,
+        *,
+        metric: Curvature | None = None,
+    ) -> tuple[np.ndarray, State]:
         """One step down the loss.
 
         Parameters
@@ -152,12 +183,21 @@ class Optimizer:
         FloatingPointError
             The step is not finite. Nothing has changed then: theta and state are still those of before.
         """
-        return self._step(theta, gradient, curvature, state, metric)
+        return self._step(theta, gradient, curvature, state, metric, self._move)
 
-    def _step(self, theta, gradient, curvature, state, metric, **options) -> tuple[np.ndarray, State]:
-        theta, gradient = self._checked(theta, gradient, curvature, state, metric)
+    def _step(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None,
+        state: State | None,
+        metric: Curvature | None,
+        move: Callable[[FloatArray, FloatArray, Any, State], Move],
+    ) -> tuple[FloatArray, State]:
+        """A checked step along what `move` proposes, with its report."""
+        theta, gradient, state = self._checked(theta, gradient, curvature, state, metric)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite raises below
-            displacement, arrays, facts = self._move(theta, gradient, curvature, state, **options)
+            displacement, arrays, facts = move(theta, gradient, curvature, state)
             after = theta + displacement
         for array in (after, *arrays.values()):
             if not np.isfinite(array).all():
@@ -169,15 +209,18 @@ class Optimizer:
         report = measure(displacement, gradient, own_metric if metric is None else metric, step=state.step, **facts)
         return after, State(step=state.step + 1, arrays=arrays, report=report)
 
-    def _checked(self, theta, gradient, curvature, state, metric) -> tuple[np.ndarray, np.ndarray]:
-        """theta and gradient as float vectors, all arguments of a step having been checked."""
+    def _checked(
+        self,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        curvature: Curvature | None,
+        state: State | None,
+        metric: Curvature | None,
+    ) -> tuple[FloatArray, FloatArray, State]:
+        """theta and gradient as float vectors and the state, all arguments of a step having been checked."""
         if isinstance(curvature, State):
             raise ValueError("curvature is a State: the order is (theta, gradient, curvature, state); write state=...")
-        if not isinstance(state, State):
-            raise ValueError(
-                f"state must be a State, got {type(state).__name__}; begin with state = optimizer.init(theta), "
-                "then pass the one that each step returns"
-            )
+        state = require_state(state)
         theta = _validation.vector(theta, "theta")
         gradient = _validation.vector(gradient, "gradient", theta.size)
         self._check_curvature(curvature, "curvature", theta.size)
@@ -188,7 +231,7 @@ class Optimizer:
                 raise ValueError(f"state is not of {type(self).__name__}: it has no {name}; begin with init")
             if state.arrays[name].shape != kept.shape:
                 raise ValueError(f"state belongs to other parameters: its {name} has shape {state.arrays[name].shape}")
-        return theta, gradient
+        return theta, gradient, state
 
     def observe(self, state: State, loss_before: float, loss_after: float) -> State:
         """The state once the loss before and after its last step is known: the same one, unless something adapts to it.
@@ -202,23 +245,29 @@ class Optimizer:
         Returns
         -------
         State
+
+        Raises
+        ------
+        ValueError
+            What is given for a state is none.
         """
-        return state
+        return require_state(state)
 
     def _start(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         return {}
 
-    def _move(self, theta, gradient, curvature, state: State, **options) -> Move:
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
+        """What a subclass proposes; the curvature is there, and of the kind, that `needs` asks for."""
         raise NotImplementedError
 
-    def _check_curvature(self, curvature, name: str, size: int) -> None:
+    def _check_curvature(self, curvature: Curvature | None, name: str, size: int) -> None:
         if curvature is None:
             if self.needs != "gradient":
                 raise ValueError(f"{type(self).__name__} needs a {name} at every step, got None")
             return
         require_curvature(curvature, name, size)
 
-    def _seed(self, rng) -> None:
+    def _seed(self, rng: RNGLike) -> None:
         """Fix the randomness of all steps: that of step k depends on `rng` and k alone, so a run can be resumed."""
         self._entropy = int(_validation.generator(rng).integers(2**63))
 
@@ -226,13 +275,14 @@ class Optimizer:
         return np.random.default_rng((self._entropy, state.step))
 
 
-def require_curvature(curvature, name: str, size: int) -> None:
-    if not isinstance(curvature, Curvature):
-        remedy = {np.ndarray: "wrap a matrix in DenseCurvature", Damped: "give F undamped, the optimiser damps it"}
-        hint = f"; {remedy[type(curvature)]}" if type(curvature) in remedy else ""
-        raise ValueError(f"{name} must be a Curvature of thermolinalg.curvature, got {type(curvature).__name__}{hint}")
-    if curvature.size != size:
-        raise ValueError(f"{name} is of {curvature.size} parameters, theta has {size}")
+def require_state(state: object) -> State:
+    """The state, or ValueError for what is none."""
+    if not isinstance(state, State):
+        raise ValueError(
+            f"state must be a State, got {type(state).__name__}; begin with state = optimizer.init(theta), "
+            "then pass the one that each step returns"
+        )
+    return state
 
 
 def require_finite_dissipation(dissipation: float) -> None:
@@ -244,7 +294,15 @@ def require_finite_dissipation(dissipation: float) -> None:
         )
 
 
-def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, learning_rate=None, **facts) -> Report:
+def measure(
+    displacement: ArrayLike,
+    gradient: ArrayLike,
+    metric: Curvature | None = None,
+    *,
+    step: int = 0,
+    learning_rate: float | None = None,
+    **facts: Any,
+) -> Report:
     """The report of a step d at gradient g, under a metric F if one is given: the same for every optimiser.
 
     Parameters
@@ -259,6 +317,11 @@ def measure(displacement, gradient, metric: Curvature | None = None, *, step=0, 
     Returns
     -------
     Report
+
+    See Also
+    --------
+    Report : What it returns.
+    thermolinalg.curvature.excess_factor : R alone.
 
     Examples
     --------

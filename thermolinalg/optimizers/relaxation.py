@@ -2,7 +2,7 @@
 
     dx = -((F + damping I) x - g) dt + N(0, 2/beta dt),        times in units of RC
 
-`LawRelaxation` draws what the device puts out from its exact law, by the modes of F: no time step, and a digital
+`LawRelaxation` draws the device output from its exact law, by the modes of F: no time step, and a digital
 factorisation that the device does without. `EulerRelaxation` steps the equation with products F x.
 """
 
@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from .. import _validation, laws
+from .._typing import FloatArray
 from ..errors import NotPositiveDefinite
 from ..hardware.device import Device
 from ..hardware.readout import convert_reads
@@ -64,7 +65,7 @@ def definite_rates(operator: Modal, damping: float, remedy: str) -> np.ndarray:
     return np.maximum(operator.rates + damping, low)
 
 
-def joint_law(rates, schedule: Schedule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def joint_law(rates: FloatArray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Law of (mean of the reads, voltages at the end) in each mode with a rate in `rates` (m,), all positive.
 
     Returns
@@ -112,7 +113,7 @@ class Relaxation:
         Products F x that were needed.
     """
 
-    def __init__(self, held: Held, g: np.ndarray, device: Device, rng: np.random.Generator):
+    def __init__(self, held: Held, g: np.ndarray, device: Device, rng: np.random.Generator) -> None:
         self.held, self.g, self.device, self.rng = held, g, device, rng
         self.saturated = self.products = 0
 
@@ -140,7 +141,7 @@ class Relaxation:
 class LawRelaxation(Relaxation):
     """The exact law: one draw for all reads together, or one for each read where every one of them is converted."""
 
-    def run(self, x0, schedule):
+    def run(self, x0: FloatArray, schedule: Schedule) -> tuple[FloatArray, FloatArray]:
         """Mean of the reads (N,), and voltages (N,) at the end."""
         device = self.device
         if schedule.n_reads > 1 and (device.adc_bits is not None or device.read_noise or device.eps_sys):
@@ -148,11 +149,11 @@ class LawRelaxation(Relaxation):
         mean, end = self._draw(x0, schedule)
         return self.read(mean), end
 
-    def advance(self, x, duration):
+    def advance(self, x: FloatArray, duration: float) -> FloatArray:
         """The voltages (N,) a duration [RC] after they were x."""
         return x if duration == 0.0 else self._draw(x, Schedule(time=duration))[0]
 
-    def _draw(self, x0, schedule):
+    def _draw(self, x0: FloatArray, schedule: Schedule) -> tuple[FloatArray, FloatArray]:
         """Mean of the reads before any converter, and voltages at the end; the same array where they are the same."""
         rates = self._rates(schedule.duration)
         memory, response, factor = joint_law(rates, schedule)
@@ -168,10 +169,10 @@ class LawRelaxation(Relaxation):
         return columns[:, 0], columns[:, -1]
 
     @cached_property
-    def _drive(self):
+    def _drive(self) -> FloatArray:
         return self.held.operator.to_modes(self.g)
 
-    def _rates(self, duration):
+    def _rates(self, duration: float) -> FloatArray:
         operator, damping = self.held.operator, self.held.damping
         if np.isinf(duration):
             return definite_rates(operator, damping, "give a positive damping, or a finite time")
@@ -187,7 +188,7 @@ class EulerRelaxation(Relaxation):
         The step is unstable: time_step times the largest eigenvalue is 2 or more.
     """
 
-    def __init__(self, held, g, device, rng, time_step: float):
+    def __init__(self, held: Held, g: FloatArray, device: Device, rng: np.random.Generator, time_step: float) -> None:
         super().__init__(held, g, device, rng)
         self.time_step = time_step
         highest = held.operator.extremes[1] + held.damping
@@ -198,7 +199,7 @@ class EulerRelaxation(Relaxation):
                 f"{highest:.6g}"
             )
 
-    def advance(self, x, duration):
+    def advance(self, x: FloatArray, duration: float) -> FloatArray:
         """The voltages (N,) a duration [RC] after they were x."""
         n_steps = int(np.ceil(duration / self.time_step * (1.0 - 1e-12)))
         step = duration / max(n_steps, 1)
@@ -212,7 +213,15 @@ class EulerRelaxation(Relaxation):
         return x
 
 
-def run_device(held: Held, g, x0, schedule: Schedule, device: Device, rng, time_step: float | None):
+def run_device(
+    held: Held,
+    g: FloatArray,
+    x0: FloatArray,
+    schedule: Schedule,
+    device: Device,
+    rng: np.random.Generator,
+    time_step: float | None,
+) -> tuple[FloatArray, FloatArray, Relaxation]:
     """Run the device: by its law, or with a time_step by Euler-Maruyama; (estimate, voltages, run)."""
     run = LawRelaxation(held, g, device, rng) if time_step is None else EulerRelaxation(held, g, device, rng, time_step)
     estimate, voltages = run.run(x0, schedule)

@@ -1,9 +1,12 @@
 """Stochastic gradient descent with heavy-ball momentum."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import _validation
-from .protocol import Move, Optimizer
+from .._typing import Arrays, FloatArray
+from .protocol import Move, Optimizer, State
 
 
 class SGD(Optimizer):
@@ -13,7 +16,6 @@ class SGD(Optimizer):
     ----------
     learning_rate : float
     momentum : float
-        In [0, 1).
     weight_decay : float
         Adds ``weight_decay theta`` to the gradient.
 
@@ -21,6 +23,12 @@ class SGD(Optimizer):
     ------
     ValueError
         A parameter out of its range.
+
+    See Also
+    --------
+    Adam : Steps scaled by moving averages.
+    SignSGD : The sign of each entry alone.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
 
     Examples
     --------
@@ -32,15 +40,15 @@ class SGD(Optimizer):
     (array([0.]), 2.0)
     """
 
-    def __init__(self, learning_rate, momentum=0.0, weight_decay=0.0):
+    def __init__(self, learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.momentum = _validation.fraction(momentum, "momentum")
         self.weight_decay = _validation.positive(weight_decay, "weight_decay", zero=True)
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return {"momentum": np.zeros_like(theta)} if self.momentum else {}
 
-    def _move(self, theta, gradient, curvature, state):
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         direction, arrays = gradient + self.weight_decay * theta, {}
         if self.momentum:
             direction = self.momentum * state.arrays["momentum"] + direction

@@ -1,10 +1,13 @@
 """Sign descent."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import _validation
+from .._typing import Arrays, FloatArray
 from .._validation import fraction
-from .protocol import Move, Optimizer
+from .protocol import Move, Optimizer, State
 
 
 class SignSGD(Optimizer):
@@ -21,6 +24,11 @@ class SignSGD(Optimizer):
     ValueError
         A parameter out of its range.
 
+    See Also
+    --------
+    Adam : Nearly this rule for ``beta1 = beta2 = 0``.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     Source: Bernstein et al., arXiv:1802.04434. Adam with (0, 0) is this rule but for its eps.
@@ -33,14 +41,14 @@ class SignSGD(Optimizer):
     array([-0.1, 0.1, 0. ])
     """
 
-    def __init__(self, learning_rate=1e-3, momentum=0.0):
+    def __init__(self, learning_rate: float = 1e-3, momentum: float = 0.0) -> None:
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.momentum = fraction(momentum, "momentum")
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return {"momentum": np.zeros_like(theta)} if self.momentum else {}
 
-    def _move(self, theta, gradient, curvature, state):
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         direction, arrays = gradient, {}
         if self.momentum:
             direction = self.momentum * state.arrays["momentum"] + (1.0 - self.momentum) * gradient

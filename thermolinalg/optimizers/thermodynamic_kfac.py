@@ -1,18 +1,19 @@
 """Thermodynamic K-FAC: the factors of each layer go to a device, which inverts them or solves with the gradient."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _validation
+from .._typing import Arrays, FloatArray, RNGLike
 from .._validation import fraction
 from ..curvature import Damped, KroneckerCurvature, Tracking
 from ..hardware.device import Device
 from ..numerics.threads import run_chains
 from ..operators import Dense
 from .factor_device import FactorDevice, Outcome
-from .protocol import Move, Optimizer
+from .protocol import Move, Optimizer, State
 
 METHODS = ("invert", "solve")
 SIDES = ("A", "G")
@@ -76,6 +77,13 @@ class ThermodynamicKFAC(Optimizer):
     NotPositiveDefinite
         In a step, where rounding leaves a factor indefinite; with the layer and the word length that would do.
 
+    See Also
+    --------
+    KFAC : The digital rival.
+    thermolinalg.mitigate : Rounding ensembles.
+    thermolinalg.solve : What one run on the device is.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     Blocks of the curvature that are no Kronecker products (norm gains, embeddings) are damped and inverted by the
@@ -106,24 +114,24 @@ class ThermodynamicKFAC(Optimizer):
 
     def __init__(
         self,
-        learning_rate,
-        damping,
+        learning_rate: float,
+        damping: float,
         *,
         device: Device | None = None,
-        method="solve",
-        duration=None,
-        n_reads=None,
-        burn_in="auto",
-        split="pi",
-        members=0,
-        mitigation="digits",
-        refine=None,
-        momentum=0.0,
+        method: str = "solve",
+        duration: float | None = None,
+        n_reads: int | None = None,
+        burn_in: str | float = "auto",
+        split: str = "pi",
+        members: int = 0,
+        mitigation: str = "digits",
+        refine: float | None = None,
+        momentum: float = 0.0,
         tracking: Tracking | None = None,
-        n_devices=1,
-        workers=None,
-        rng=None,
-    ):
+        n_devices: int = 1,
+        workers: int | None = None,
+        rng: RNGLike = None,
+    ) -> None:
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.damping = _validation.positive(damping, "damping")
         self.method = _validation.choice(method, "method", METHODS)
@@ -143,10 +151,10 @@ class ThermodynamicKFAC(Optimizer):
         self._held: dict[str, tuple[np.ndarray, Dense]] = {}  # operators of factors in the state: keeps factorisations
         self._seed(rng)
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         return {"momentum": np.zeros_like(theta)} if self.momentum else {}
 
-    def _move(self, theta, gradient, curvature, state):
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         kept = {name[2:]: value for name, value in state.arrays.items() if name.startswith("F.")}
         tracked = self.tracking.update(kept, curvature)
         arrays = {f"F.{name}": value for name, value in tracked.items()}
@@ -171,7 +179,7 @@ class ThermodynamicKFAC(Optimizer):
             direction = arrays["momentum"] = self.momentum * state.arrays["momentum"] + direction
         return Move(-self.learning_rate * direction, arrays, facts)
 
-    def _programmed(self, layer: _Layer, state) -> dict[str, np.ndarray]:
+    def _programmed(self, layer: _Layer, state: State) -> dict[str, np.ndarray]:
         """The damped factors that the device holds for a layer, scaled to a largest entry of 1, and their scales."""
         names = [f"{what}{side}{layer.number}" for side in SIDES for what in ("held", "scale")]
         if not layer.fresh:
@@ -182,14 +190,16 @@ class ThermodynamicKFAC(Optimizer):
             held += [factor / scale, np.array(scale)]
         return dict(zip(names, held, strict=True))
 
-    def _operator(self, name: str, arrays) -> Dense:
+    def _operator(self, name: str, arrays: Arrays) -> Dense:
         """The operator of a held factor: the one of the step before as long as the factor is."""
         held = self._held.get(name)
         if held is None or held[0] is not arrays[name]:
             held = self._held[name] = (arrays[name], Dense(arrays[name]))
         return held[1]
 
-    def _layer(self, rng, layer: _Layer, arrays, state) -> tuple[Outcome, dict[str, np.ndarray]]:
+    def _layer(
+        self, rng: np.random.Generator, layer: _Layer, arrays: Arrays, state: State
+    ) -> tuple[Outcome, dict[str, np.ndarray]]:
         """A^-1 (grad W) G^-1 of one layer, and the inverses that the host keeps."""
         try:
             if self.method == "solve":
@@ -199,7 +209,7 @@ class ThermodynamicKFAC(Optimizer):
             error.add_note(f"layer {layer.number} of shape {layer.block.layer_shape} of the curvature")
             raise
 
-    def _solved(self, layer, arrays, rng) -> Outcome:
+    def _solved(self, layer: _Layer, arrays: Arrays, rng: np.random.Generator) -> Outcome:
         value, seconds, joules = layer.gradient, 0.0, _NOTHING
         for side in SIDES:
             operator = self._operator(f"held{side}{layer.number}", arrays)
@@ -207,7 +217,9 @@ class ThermodynamicKFAC(Optimizer):
             value, seconds, joules = out.value.T, seconds + out.seconds, _sum(joules, out.joules)
         return Outcome(value, seconds, joules)
 
-    def _inverted(self, layer, arrays, state, rng) -> tuple[Outcome, dict[str, np.ndarray]]:
+    def _inverted(
+        self, layer: _Layer, arrays: Arrays, state: State, rng: np.random.Generator
+    ) -> tuple[Outcome, dict[str, np.ndarray]]:
         inverses, seconds, joules = {}, 0.0, _NOTHING
         for side in SIDES:
             name = f"inverse{side}{layer.number}"
@@ -220,7 +232,7 @@ class ThermodynamicKFAC(Optimizer):
         left, right = inverses.values()
         return Outcome(left @ layer.gradient @ right, seconds, joules), inverses
 
-    def _facts(self, layers, outcomes, arrays) -> dict:
+    def _facts(self, layers: list[_Layer], outcomes: list[Outcome], arrays: Arrays) -> dict:
         loading = [
             sum(self.host.loading_seconds(n) for n in layer.block.layer_shape) if layer.fresh else 0.0
             for layer in layers

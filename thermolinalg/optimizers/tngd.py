@@ -1,8 +1,12 @@
 r"""Thermodynamic natural gradient descent: the natural gradient as the voltages of a noisy circuit that relaxes."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import _validation
+from .._typing import Arrays, FloatArray, RNGLike
+from ..curvature import Curvature
 from ..hardware.device import Device, device_of
 from .damping import DampedOptimizer, LevenbergMarquardt
 from .programmed import program
@@ -69,6 +73,13 @@ class TNGD(DampedOptimizer):
     NotPositiveDefinite
         At a step: infinite time without damping where F is singular; rounding that left the device unstable.
 
+    See Also
+    --------
+    NaturalGradient : The digital direction.
+    ThermodynamicKFAC : A device for one layer at a time.
+    thermolinalg.Device : The data sheet.
+    thermolinalg.optimizers : What learning_rate, damping, momentum, tracking, device and rng mean for all of them.
+
     Notes
     -----
     The report's `device_seconds` is the sum of its details `load_seconds` (the numbers of the curvature and N of the
@@ -109,10 +120,11 @@ class TNGD(DampedOptimizer):
         read_spacing: float = 1.0,
         simulator: str = "law",
         time_step: float = 0.1,
-        rng=None,
-    ):
+        rng: RNGLike = None,
+    ) -> None:
         _validation.exactly_one(learning_rate=learning_rate, inner=inner)
-        self.inner = SGD(learning_rate) if inner is None else inner
+        rate: Any = learning_rate  # not None where inner is
+        self.inner = SGD(rate) if inner is None else inner
         if not isinstance(self.inner, Optimizer) or self.inner.needs != "gradient":
             raise ValueError(f"inner must be an optimizer that needs a gradient only, got {inner!r}")
         self._set_damping(damping)
@@ -136,13 +148,15 @@ class TNGD(DampedOptimizer):
     @property
     def learning_rate(self) -> float:
         """That of the inner rule, which schedules may change."""
-        return self.inner.learning_rate  # type: ignore[attr-defined]
+        rule: Any = self.inner  # AttributeError where it has none
+        return rule.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self.inner.learning_rate = value  # type: ignore[attr-defined]
+        rule: Any = self.inner
+        rule.learning_rate = value
 
-    def _start(self, theta):
+    def _start(self, theta: FloatArray) -> Arrays:
         arrays = super()._start(theta) | {INNER + name: array for name, array in self.inner._start(theta).items()}
         if self.start == "carry":
             arrays["voltages"] = np.zeros_like(theta)
@@ -150,7 +164,7 @@ class TNGD(DampedOptimizer):
             arrays["estimate"] = np.zeros_like(theta)
         return arrays
 
-    def _move(self, theta, gradient, curvature, state):
+    def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         rng, damping = self._generator(state), self._damping(state)
         held = program(curvature, damping, self.device, rng)
         dac = self.device.dac
@@ -177,12 +191,12 @@ class TNGD(DampedOptimizer):
         arrays |= self._model(move.displacement, gradient, curvature, state)
         return Move(move.displacement, arrays, facts)
 
-    def _start_voltages(self, g, state):
+    def _start_voltages(self, g: FloatArray, state: State) -> FloatArray:
         if self.start == "zero":
             return np.zeros_like(g)
         return g if self.start == "gradient" or state.step == 0 else state.arrays["voltages"]
 
-    def _costs(self, curvature):
+    def _costs(self, curvature: Curvature) -> dict[str, Any]:
         """Seconds of a step on the device; its energy is not modelled."""
         device, size = self.device, curvature.size
         details = {

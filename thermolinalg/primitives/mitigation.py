@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..errors import NotPositiveDefinite
 from ..hardware.converters import Quantizer
 from ..hardware.device import Device, device_of
@@ -44,13 +46,16 @@ class RoundingEnsemble:
         """Weighted mean (d, d) of the members."""
         return np.einsum("k,kij->ij", self.weights, np.array(self.matrices))
 
-    def bias(self, A, inverse) -> np.ndarray:
+    def bias(self, A: ArrayLike, inverse: ArrayLike) -> np.ndarray:
         """Bias (d, d) of the merged inverse to second order: sum_k p_k A^-1 dA_k A^-1 dA_k A^-1.
 
         Positive semidefinite. `inverse` is A^-1 or an estimate of it; the bias of a merged solution is this times b.
         The expansion fails where a perturbation is comparable with the smallest eigenvalue.
         """
         A, inverse = _validation.symmetric(A, "A"), _validation.symmetric(inverse, "inverse")
+        d = len(self.matrices[0])
+        _require_size(A, "A", d)
+        _require_size(inverse, "inverse", d)
         middle = np.zeros_like(A)
         for weight, member in zip(self.weights, self.matrices, strict=True):
             error = member - A
@@ -58,7 +63,15 @@ class RoundingEnsemble:
         return inverse @ middle @ inverse
 
 
-def rounding_ensemble(A, bits, *, members=8, method="digits", full_scale="max", rng=None) -> RoundingEnsemble:
+def rounding_ensemble(
+    A: ArrayLike,
+    bits: int,
+    *,
+    members: int = 8,
+    method: str = "digits",
+    full_scale: str | float = "max",
+    rng: RNGLike = None,
+) -> RoundingEnsemble:
     """Matrices that a converter of so many bits can hold and whose weighted mean is A.
 
     Parameters
@@ -88,6 +101,11 @@ def rounding_ensemble(A, bits, *, members=8, method="digits", full_scale="max", 
     ValueError
         A not symmetric, bits below 2 (a comparator has no level next to every number), members < 1, or
         more than 50 digits.
+
+    See Also
+    --------
+    mitigate : Runs a primitive on every member.
+    expected_bias : What the ensemble leaves.
 
     Examples
     --------
@@ -120,6 +138,11 @@ def rounding_ensemble(A, bits, *, members=8, method="digits", full_scale="max", 
     return RoundingEnsemble(weights, tuple(low + np.tril(low, -1).T for low in lower), step)
 
 
+def _require_size(matrix: FloatArray, name: str, d: int) -> None:
+    if len(matrix) != d:
+        raise ValueError(f"{name} must have shape ({d}, {d}), got {matrix.shape}")
+
+
 def _digits(fraction: np.ndarray, members: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Weights 1/2, 1/4, .., and once more the last one; and the binary digits of the fractions, rounded to that."""
     weights = 0.5 ** np.minimum(np.arange(1, members + 1), max(members - 1, 1))
@@ -136,7 +159,7 @@ def _digits(fraction: np.ndarray, members: int) -> tuple[np.ndarray, list[np.nda
     return weights, ups
 
 
-def expected_bias(A, inverse, step) -> np.ndarray:
+def expected_bias(A: ArrayLike, inverse: ArrayLike, step: float) -> np.ndarray:
     """Expectation of the bias of a merged inverse over independent stochastic roundings of the upper triangle.
 
     Parameters
@@ -158,6 +181,10 @@ def expected_bias(A, inverse, step) -> np.ndarray:
     ValueError
         A or inverse not symmetric, step not positive.
 
+    See Also
+    --------
+    RoundingEnsemble.bias : The bias of one ensemble.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -167,6 +194,7 @@ def expected_bias(A, inverse, step) -> np.ndarray:
     True
     """
     A, inverse = _validation.symmetric(A, "A"), _validation.symmetric(inverse, "inverse")
+    _require_size(inverse, "inverse", len(A))
     step = _validation.positive(step, "step")
     fraction = A / step - np.floor(A / step)
     V = step**2 * fraction * (1.0 - fraction)
@@ -176,15 +204,22 @@ def expected_bias(A, inverse, step) -> np.ndarray:
 
 
 def mitigate(
-    primitive: Callable[..., Estimate], A, *args, device, members=8, method="digits", rng=None, **protocol
+    primitive: Callable[..., Estimate],
+    A: ArrayLike,
+    *args: Any,
+    device: Device,
+    members: int = 8,
+    method: str = "digits",
+    rng: RNGLike = None,
+    **protocol: Any,
 ) -> Estimate:
     """Run a primitive on every member of a rounding ensemble and merge the answers.
 
     The time of the protocol is shared out by weight: member k of weight p_k gets ``p_k duration`` or ``p_k n_reads``
     (rounded, and at least one), so the merged answer is the mean of as many samples as one run would have taken, give
-    or take a read a member. Each member pays its own load and burn-in. Rounding must be small beside the smallest
-    eigenvalue, condition number times relative step well below 1: where it is not, a member may be worse than the
-    matrix rounded to nearest.
+    or take one read per member. Each member pays its own load and burn-in. Rounding must be small compared with the
+    smallest eigenvalue, condition number times relative step well below 1: where it is not, a member may be worse than
+    the matrix rounded to nearest.
 
     Parameters
     ----------
@@ -216,6 +251,11 @@ def mitigate(
     NotPositiveDefinite
         A member that is not definite; with its number and the eigenvalue.
 
+    See Also
+    --------
+    rounding_ensemble : The matrices alone.
+    thermolinalg.solve : `refine=True` removes rounding by another way.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -229,11 +269,18 @@ def mitigate(
     if getattr(primitive, "__name__", None) not in PRIMITIVES:
         raise ValueError(f"primitive must be solve or inv, got {primitive!r}")
     device = device_of(None, device)
+    if device.matrix_bits == 1:
+        raise ValueError("matrix_bits must be at least 2 for an ensemble, got 1: a comparator has no levels to average")
     if device.matrix_bits is None:
         raise ValueError("device must have matrix_bits: without rounding of A there is nothing to mitigate")
     if protocol.get("rtol") is not None or protocol.get("refine"):
         raise ValueError("mitigate shares out duration or n_reads; rtol and refine have no share")
     generator = _validation.generator(rng)
+    A = _validation.symmetric(A, "A")
+    if device.matrix_range != "max" and float(device.matrix_range) < np.abs(A).max():
+        raise ValueError(
+            f"matrix_range must hold every entry of A, up to {np.abs(A).max():.6g}, got {device.matrix_range}"
+        )
     ensemble = rounding_ensemble(
         A, device.matrix_bits, members=members, method=method, full_scale=device.matrix_range, rng=generator
     )
@@ -263,8 +310,8 @@ def _share(protocol: dict, weight: float) -> dict:
     return share
 
 
-def _merged(weights, parts: list[Estimate], device: Device) -> Estimate:
-    def stderr():
+def _merged(weights: FloatArray, parts: list[Estimate], device: Device) -> Estimate:
+    def stderr() -> FloatArray:
         return np.sqrt(sum((w * part.stderr) ** 2 for w, part in zip(weights, parts, strict=True)))
 
     first, reads = parts[0], [part.n_reads for part in parts if part.n_reads is not None]

@@ -68,9 +68,9 @@ def solve(
         integrator, or by reads where `read_spacing` is given. With a held spectrum the plan uses the exact spectrum
         and the exact answer, which is knowledge of the simulator. Without one (`Krylov`) it uses the answer and bounds
         the noise by the smallest eigenvalue, so the error is at most rtol if the bounds of the operator hold, and
-        `Estimate.caution` says by how much it falls below. No plan averages for less than the fastest relaxation
-        time, nor counts on noise that has not yet come to equilibrium; where that is better than rtol, so is the
-        result.
+        `Estimate.planning_margin` says by how much it falls below. No plan averages for less than the fastest
+        relaxation time, nor counts on noise that has not yet come to equilibrium; where that is better than rtol, so
+        is the result.
     burn_in : "auto" or float
         "auto": long enough that the bias left from the start is at most a tenth of the standard error.
     x0 : array_like, optional
@@ -158,9 +158,9 @@ def solve(
     r = mean.estimate(simulator, generator, workers, clipped=machine.clipped, shape=given.shape)
     if not isinstance(operator, Krylov):
         return r
-    caution = None if rtol is None else mean.caution(rtol, r.value.reshape(rhs.shape))
+    planning_margin = None if rtol is None else mean.planning_margin(rtol, r.value.reshape(rhs.shape))
     error = mean.stderr_error(lambda: r.stderr, r.stderr_kind)
-    return replace(r, products=operator.products - used, caution=caution, stderr_error_source=error)
+    return replace(r, products=operator.products - used, planning_margin=planning_margin, stderr_error_source=error)
 
 
 def _start(x0: ArrayLike | None, given: FloatArray) -> FloatArray:

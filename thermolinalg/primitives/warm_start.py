@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
-from ..hardware.device import device_of
+from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from ..hardware.device import Device, device_of
 from ..operators import Dense, as_operator
 
 
@@ -40,13 +41,13 @@ class WarmStart:
         """Covariance (d, d) of the start: A^-1 / beta along the slowest modes, none across them."""
         return (self.vectors / (self.beta * self.slow_rates)) @ self.vectors.T
 
-    def draw(self, n_chains=1, rng=None) -> np.ndarray:
+    def draw(self, n_chains: int = 1, rng: RNGLike = None) -> np.ndarray:
         """Starts (n_chains, d) of their law N(x0, covariance); what `euler_maruyama` takes as x0."""
         n_chains, rng = _validation.count(n_chains, "n_chains"), _validation.generator(rng)
         noise = rng.standard_normal((n_chains, self.slow_rates.size)) / np.sqrt(self.beta * self.slow_rates)
         return self.x0 + noise @ self.vectors.T
 
-    def covariance_transient(self, time) -> float:
+    def covariance_transient(self, time: float) -> float:
         """Distance of the covariance from A^-1 / beta at `time` [RC], relative to that, in the Frobenius norm.
 
         ``sqrt(sum_{i > K} e^{-4 lambda_i time} lambda_i^-2 / sum_i lambda_i^-2)``: exact for a start of known mean
@@ -55,13 +56,13 @@ class WarmStart:
         time = _validation.positive(time, "time", zero=True)
         return float(self._missing(np.exp(-2.0 * self.rates * time)) / self._size)
 
-    def mean_transient(self, time) -> float:
+    def mean_transient(self, time: float) -> float:
         """Distance of the mean from A^-1 b at `time` [RC], relative to its norm; 0 for b = 0."""
         time = _validation.positive(time, "time", zero=True)
         left = np.linalg.norm(np.exp(-self.rates * time) * self.distance)
         return float(left / self.answer_norm) if left else 0.0
 
-    def covariance_burn_in(self, eps) -> float:
+    def covariance_burn_in(self, eps: float) -> float:
         """Predicted time [RC] until the relative error of the covariance is at most eps, from the slowest rate left.
 
         ``ln(E_0 / eps) / (2 lambda_{K+1})`` with E_0 = `covariance_transient` (0); an upper bound of the exact time,
@@ -69,23 +70,25 @@ class WarmStart:
         """
         return self._time(self.covariance_transient(0.0), eps, 2.0)
 
-    def mean_burn_in(self, eps) -> float:
+    def mean_burn_in(self, eps: float) -> float:
         """The same for the relative error of the mean: ``ln(E_0 / eps) / lambda_{K+1}``."""
         return self._time(self.mean_transient(0.0), eps, 1.0)
 
-    def _time(self, start, eps, factor):
+    def _time(self, start: float, eps: float, factor: float) -> float:
         eps = _validation.positive(eps, "eps")
         return 0.0 if start <= eps else float(np.log(start / eps) / (factor * self.rates[0]))
 
-    def _missing(self, memory):
-        return np.linalg.norm(memory / self.rates)
+    def _missing(self, memory: FloatArray | float) -> float:
+        return float(np.linalg.norm(memory / self.rates))
 
     @property
-    def _size(self):
-        return np.hypot(np.linalg.norm(1.0 / self.slow_rates), np.linalg.norm(1.0 / self.rates))
+    def _size(self) -> float:
+        return float(np.hypot(np.linalg.norm(1.0 / self.slow_rates), np.linalg.norm(1.0 / self.rates)))
 
 
-def warm_start(A, b=None, *, n_slow, beta=None, device=None) -> WarmStart:
+def warm_start(
+    A: Matrix, b: ArrayLike | None = None, *, n_slow: int, beta: float | None = None, device: Device | None = None
+) -> WarmStart:
     """A start in which the slowest modes of A are in equilibrium and the others are at rest.
 
     A device that starts at x = 0 waits for its slowest mode. Where the host knows the K slowest modes, from a few
@@ -116,6 +119,11 @@ def warm_start(A, b=None, *, n_slow, beta=None, device=None) -> WarmStart:
         n_slow above d, or other bad input.
     NotPositiveDefinite
         With the offending eigenvalue.
+
+    See Also
+    --------
+    thermolinalg.solve : Takes `x0`.
+    thermolinalg.euler_maruyama : Takes the starts of `WarmStart.draw`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Cells that clip and components that wander: the parts of an Euler step that are not a fixed product A x."""
+"""Cells that clip and components that drift: the parts of an Euler step that are not a fixed product A x."""
 
 from ..jit import kernel
 
@@ -23,7 +23,7 @@ def update(product, b, step, kick, noise, v_max, x, out, voltage, read):
 
 
 @kernel
-def wander(decay, kick, noise, z):
+def drift_components(decay, kick, noise, z):
     """z <- decay z + kick noise for every chain and every pair (i, j), symmetric; noise is the lower triangle."""
     for c in range(z.shape[0]):
         k = 0
@@ -36,7 +36,7 @@ def wander(decay, kick, noise, z):
 
 
 @kernel
-def wandering_product(A, sd, z, x, out):
+def drifted_product(A, sd, z, x, out):
     """out_i = sum_j A_ij (1 + sd z_ij) x_j for every chain."""
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
