@@ -5,7 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS := tests/unit tests/analysis tests/papers tests/peers
 # the tests that reach compiled kernels, run once more with checked array bounds
-KERNEL_TESTS := $(foreach name,kernels paths dynamics underdamped nonlinear determinant drives energetics inverse fast_rng products single_precision,tests/unit/test_$(name).py)
+KERNEL_TESTS := $(foreach name,numerics/test_kernels numerics/test_random numerics/test_products measurement/test_paths \
+	measurement/test_dynamics measurement/test_schedules measurement/test_free_energy processes/test_langevin \
+	circuits/test_nonlinear primitives/test_logdet primitives/test_inv primitives/test_inv_float32,tests/unit/$(name).py)
 BIN := $(VENV)/bin
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
