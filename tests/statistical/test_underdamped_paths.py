@@ -44,7 +44,7 @@ def test_sampled_paths_have_the_moments_of_the_law(friction):
 
 
 @pytest.mark.parametrize("friction", FRICTIONS)
-def test_lagged_covariance_of_sampled_paths(friction):
+def test_sampled_paths_have_the_lagged_covariance_of_the_law(friction):
     device = Langevin(A, mass=1.3, friction=friction, beta=2.0)
     settled, lag = 40.0 * device.relaxation_time, 1.1
     x, p = device.sample([settled, settled + lag], n_chains=20_000, rng=52)

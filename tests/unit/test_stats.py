@@ -41,7 +41,7 @@ def test_anticorrelated_reads_count_more_than_once(rng):
     assert tl.stats.effective_sample_size(x) > 2 * 20_000
 
 
-def test_effective_sample_size(rng):
+def test_effective_sample_size_is_the_length_over_the_autocorrelation_time(rng):
     x = ar1(rng, 0.6, 4000, (3,))
     np.testing.assert_allclose(tl.stats.effective_sample_size(x), 4000 / tl.stats.autocorrelation_time(x))
 
@@ -62,7 +62,7 @@ def test_autocorrelation_time_of_any_series_is_positive(xs):
     assert np.isfinite(tl.stats.time_average(np.arange(len(xs)), xs).stderr)
 
 
-def test_batch_means_by_hand(rng):
+def test_batch_means_are_those_by_hand(rng):
     x = rng.standard_normal((23, 2))
     means = np.array([x[3 * k : 3 * k + 3].mean(axis=0) for k in range(7)])
     expected = np.sqrt(((means - means.mean(axis=0)) ** 2).sum(axis=0) / 6 / 7)
@@ -129,7 +129,7 @@ def test_white_noise_does_not_hide_a_slow_quantity():
 
 @few_reads
 @pytest.mark.parametrize("method", ["autocorrelation", "batch means"])
-def test_units_do_not_matter(method, rng):
+def test_units_of_the_series_do_not_matter(method, rng):
     x, times = ar1(rng, 0.5, 300, (5, 2)).transpose(1, 0, 2), np.arange(300.0)
     one = tl.stats.time_average(times, x, method=method)
     for unit in (1e200, 1e-200, 1e300, 1e-300):
@@ -143,7 +143,7 @@ def test_units_do_not_matter(method, rng):
 
 
 @few_reads
-def test_shapes(rng):
+def test_shapes_of_values_and_chains_are_kept(rng):
     times = np.arange(0.0, 40.0, 0.5)
     for shape, value_shape, chains in (((80,), (), 1), ((80, 3), (3,), 1), ((5, 80, 3), (3,), 5)):
         for method in ("autocorrelation", "batch means"):
@@ -180,7 +180,7 @@ def test_burn_in_leaves_out_the_first_reads(rng):
 
 
 @few_reads
-def test_uneven_times_by_trapezoids(rng):
+def test_uneven_times_are_averaged_by_trapezoids(rng):
     """A straight line read at any times has its mid value as average."""
     times = np.sort(rng.uniform(0.0, 10.0, 200))
     estimate = tl.stats.time_average(times, 2.0 * times + 1.0, method="batch means", n_batches=4)
@@ -237,6 +237,6 @@ def test_integers_and_lists_are_taken():
         ),
     ],
 )
-def test_bad_input(call, message):
+def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

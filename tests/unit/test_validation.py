@@ -30,7 +30,7 @@ def test_real_array_refuses(value, message):
         _validation.real_array(value, "a")
 
 
-def test_vector():
+def test_vector_checks_the_shape():
     assert _validation.vector([1, 2], "v", 2).shape == (2,)
     for value, size, message in (
         ([], None, r"v must have shape \(d,\), got \(0,\)"),
@@ -50,7 +50,7 @@ def test_symmetric_allows_rounding_and_no_more():
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 513])
-def test_asymmetry_of_any_size(size, rng):
+def test_asymmetry_is_found_at_any_size(size, rng):
     A = rng.standard_normal((size, size))
     assert _validation._asymmetry(A) == np.abs(A - A.T).max()
 
@@ -68,7 +68,7 @@ def test_symmetric_finds_what_is_not_finite_wherever_it_is(at, value):
         _validation.symmetric(A, "A")
 
 
-def test_symmetric_tells_what_is_wrong_first():
+def test_symmetric_names_the_first_fault():
     with pytest.raises(ValueError, match=r"A must be finite, got nan at index \(0, 2\)"):
         _validation.symmetric([[1.0, 2.0, np.nan]], "A")
     with pytest.raises(ValueError, match=r"A must be a square matrix of shape \(d, d\), got \(1, 2\)"):
@@ -86,7 +86,7 @@ def test_symmetric_needs_no_second_matrix():
     assert peak < 0.5 * A.size  # not even a byte an entry
 
 
-def test_positive():
+def test_positive_takes_numbers_above_zero_only():
     assert _validation.positive(3, "p") == 3.0
     assert _validation.positive(np.float32(0.5), "p") == 0.5
     assert _validation.positive(np.int64(2), "p") == 2.0
@@ -109,7 +109,7 @@ def test_positive():
         _validation.positive(np.nan, "p", infinite=True)
 
 
-def test_count():
+def test_count_takes_whole_numbers_only():
     assert _validation.count(1e4, "n") == 10_000
     assert type(_validation.count(np.int32(3), "n")) is int
     assert _validation.count(0, "n", least=0) == 0
@@ -126,14 +126,14 @@ def test_count():
             _validation.count(value, "n")
 
 
-def test_choice():
+def test_choice_takes_listed_words_only():
     assert _validation.choice("b", "word", ("a", "b")) == "b"
     for value in ("c", 1, None, ["a"]):
         with pytest.raises(ValueError, match="word must be one of 'a', 'b', got"):
             _validation.choice(value, "word", ("a", "b"))
 
 
-def test_exactly_one():
+def test_exactly_one_refuses_none_and_several():
     assert _validation.exactly_one(a=None, b=0) == "b"
     with pytest.raises(ValueError, match="give exactly one of a, b; got none"):
         _validation.exactly_one(a=None, b=None)
@@ -141,14 +141,14 @@ def test_exactly_one():
         _validation.exactly_one(a=1, b=2)
 
 
-def test_finite_result():
+def test_finite_result_refuses_nan():
     array = np.ones(2)
     assert _validation.finite_result(array, "it") is array
     with pytest.raises(FloatingPointError, match=r"it is not finite: .*rescale A and b"):
         _validation.finite_result(np.array([1.0, np.nan]), "it")
 
 
-def test_generator():
+def test_generator_passes_on_and_refuses_what_is_no_seed():
     generator = np.random.default_rng(0)
     assert _validation.generator(generator) is generator
     for value in ("x", -1, 1.5):

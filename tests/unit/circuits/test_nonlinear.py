@@ -17,7 +17,7 @@ b = np.array([1.0, 0.5])
 # Kernels ---------------------------------------------------------------------------------------------------------
 
 
-def test_update(rng):
+def test_update_is_a_plain_loop(rng):
     x, noise, product = rng.standard_normal((3, 4, 3))
     voltage, read = np.zeros((2, 4, 3))
     v_max, bias = 0.6, rng.standard_normal(3)
@@ -31,7 +31,7 @@ def test_update(rng):
     assert n == sum(abs(v) > v_max for row in moved for v in row) > 0
 
 
-def test_wander(rng):
+def test_component_drift_moves_both_entries_of_a_pair(rng):
     z = rng.standard_normal((2, 3, 3))
     z += z.transpose(0, 2, 1)
     noise = rng.standard_normal((2, 6))
@@ -44,7 +44,7 @@ def test_wander(rng):
     np.testing.assert_allclose(z, expected, rtol=1e-10)
 
 
-def test_wandering_product(rng):
+def test_product_of_drifted_components_is_a_plain_loop(rng):
     z, x, out = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 3)), np.empty((2, 3))
     M = rng.standard_normal((3, 3))
     kernels.wandering_product(M, 0.2, z, x, out)
@@ -124,7 +124,7 @@ def test_amplifiers_at_their_rails_discharge_a_node_linearly():
     assert linear.saturated_share == 1.0
 
 
-def test_feedback_range_and_saturation():
+def test_feedback_range_limits_saturation():
     options = {"dt": 0.1, "n_steps": 200, "n_chains": 32, "feedback_bits": 6, "rng": 1}
     assert nonlinear_average(A, b, **options).feedback_saturated_share < 1e-3
     assert nonlinear_average(A, b, **options, feedback_range=1.1).feedback_saturated_share > 0.1
@@ -134,7 +134,7 @@ def test_feedback_range_and_saturation():
     assert np.abs(settled - b).max() < step
 
 
-def test_systematic_error_of_the_read_out():
+def test_gains_of_the_read_out_are_fixed_and_of_the_stated_size():
     size, eps = 400, 0.05
     diagonal = tl.Diagonal(np.linspace(1.0, 2.0, size))
     options = {"dt": 0.1, "n_steps": 10, "n_chains": 32, "x0": np.ones(size)}
@@ -165,7 +165,7 @@ def test_same_bits_for_any_number_of_workers():
 # Time to an error ------------------------------------------------------------------------------------------------
 
 
-def test_averaging_time_of_a_covariance_entry():
+def test_averaging_time_reaches_the_error_of_a_covariance_entry():
     """Variance of the mean square of one mode over that time, lag by lag."""
     rate, eps = 0.4, 0.05
     time = averaging_time(eps, tau_fast=0.5, condition_number=2.0 / rate)
@@ -209,12 +209,12 @@ def test_averaging_time_leaves_room_for_the_systematic_error():
         ({"beta": 1.0, "device": tl.Device()}, "give beta or device"),
     ],
 )
-def test_bad_input(change, message):
+def test_bad_input_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         nonlinear_average(A, b, **({"dt": 0.1, "n_steps": 4, "n_chains": 4} | change))
 
 
-def test_components_that_wander_too_far_are_not_hidden():
+def test_component_drift_that_is_too_large_raises():
     with (
         pytest.raises(FloatingPointError, match="a path of the nonlinear device is not finite"),
         np.errstate(all="ignore"),

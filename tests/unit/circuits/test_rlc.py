@@ -40,7 +40,7 @@ def circuit(device):
 # Capacitors ------------------------------------------------------------------------------------------------------
 
 
-def test_maxwell_matrix_and_back(rng):
+def test_capacitors_of_a_maxwell_matrix_are_those_it_was_made_of(rng):
     own, coupling = board(rng, 6)
     matrix = maxwell_matrix(own, coupling)
     np.testing.assert_allclose(matrix @ np.ones(6), own, rtol=1e-12)  # equal voltages: no charge on the couplings
@@ -59,7 +59,7 @@ def test_maxwell_matrix_and_back(rng):
         ([1.0, 1.0], [[0.0, 0.5], [0.4, 0.0]], "coupling must be symmetric"),
     ],
 )
-def test_components_that_are_refused(own, coupling, message):
+def test_bad_components_are_refused(own, coupling, message):
     with pytest.raises(ValueError, match=message):
         maxwell_matrix(own, coupling)
 
@@ -72,7 +72,7 @@ def test_components_that_are_refused(own, coupling, message):
         ([[1.0, -0.5], [-0.4, 1.0]], "matrix must be symmetric"),
     ],
 )
-def test_matrices_that_no_capacitors_make(matrix, message):
+def test_matrices_that_no_capacitors_make_are_refused(matrix, message):
     with pytest.raises(ValueError, match=message):
         capacitors(matrix)
 
@@ -96,7 +96,7 @@ def balanced(rng, d):
 
 
 @pytest.mark.parametrize(("make", "cells"), [(balanced, 6), (frustrated, 12)])
-def test_capacitive_form(make, cells, rng):
+def test_capacitive_form_has_the_inverse_of_the_matrix(make, cells, rng):
     A = make(rng, 6)
     with pytest.raises(ValueError, match="capacitive_form"):
         capacitors(A)
@@ -119,7 +119,7 @@ def test_cells_without_couplings_are_their_own_forms():
     np.testing.assert_array_equal(form.matrix, np.diag([1.0, 2.0]))
 
 
-def test_the_limit_of_capacitive_forms_and_its_remedy():
+def test_a_matrix_without_capacitive_form_is_refused_with_a_remedy():
     A = np.full((4, 4), 0.6) + 0.4 * np.eye(4)  # definite, but 1 - 3 * 0.6 < 0
     with pytest.raises(ValueError, match=r"eigenvalue -0\.8; add a multiple of the identity above 0\.8"):
         capacitive_form(A)
@@ -143,7 +143,7 @@ def test_stationary_law_of_equal_resistors_is_that_of_the_capacitances(rng):
     np.testing.assert_allclose(voltage * device.beta @ device.matrix, np.eye(4), atol=1e-9)
 
 
-def test_stationary_law_of_any_resistors(rng):
+def test_stationary_law_of_any_resistors_solves_its_lyapunov_equation(rng):
     own, coupling = board(rng)
     device = RLCSampler(own=own, coupling=coupling, **PARTS | {"R": rng.uniform(500.0, 2000.0, 4)})
     F, Q = circuit(device)
@@ -157,7 +157,7 @@ def test_stationary_law_of_any_resistors(rng):
             read()
 
 
-def test_relaxation_time_and_units(rng):
+def test_relaxation_time_is_that_of_the_slowest_eigenvalue(rng):
     own, coupling = board(rng)
     device = RLCSampler(own=own, coupling=coupling, **PARTS)
     rates = -np.linalg.eigvals(circuit(device)[0]).real
@@ -168,7 +168,7 @@ def test_relaxation_time_and_units(rng):
     assert RLCSampler.program([[3.0]], **PARTS).relaxation_time == pytest.approx(6.0)
 
 
-def test_transient_of_samples(rng):
+def test_samples_on_the_way_have_the_covariance_of_the_law(rng):
     """Covariance of (i, v) on the way from rest, in volts and amperes at times in seconds."""
     device = RLCSampler.program([[1.5, -0.6], [-0.6, 1.2]], **PARTS)
     current, voltage = device.sample([0.0, 0.3, 0.8], n_chains=20_000, at_rest=True, rng=rng)
@@ -181,7 +181,7 @@ def test_transient_of_samples(rng):
         oracles.sampled_moments_agree(states, np.zeros(4), covariance)
 
 
-def test_gaussian_samples(rng):
+def test_gaussian_samples_have_the_inverse_as_covariance(rng):
     A = np.array([[1.5, -0.6], [-0.6, 1.2]])
     samples = RLCSampler.program(A, **PARTS).gaussian_samples(20_000, read_spacing=40.0, rng=rng)
     oracles.sampled_moments_agree(samples, np.zeros(2), np.linalg.inv(A))
@@ -189,7 +189,7 @@ def test_gaussian_samples(rng):
     assert default.shape == (3, 2)
 
 
-def test_gaussian_samples_of_a_form(rng):
+def test_gaussian_samples_of_a_form_have_the_inverse_as_covariance(rng):
     A = frustrated(rng, 3)
     form = capacitive_form(A)
     device = RLCSampler.program(form.matrix, **PARTS)
@@ -217,14 +217,14 @@ def products_variance(device, n_reads, spacing):
 
 
 @pytest.mark.parametrize("spacing", [0.1, 1.0])
-def test_standard_error_of_correlated_oscillating_reads(spacing, rng):
+def test_stderr_of_oscillating_reads_is_the_sum_over_lags(spacing, rng):
     device = RLCSampler(own=(parts := board(rng, 3))[0], coupling=parts[1], **PARTS | {"L": 2e-5})
     r = device.inv(n_reads=700, read_spacing=spacing, rng=0)
     np.testing.assert_allclose(r.stderr**2, products_variance(device, 700, spacing), rtol=1e-7)
     assert r.stderr_kind == "law"
 
 
-def test_inverse_of_the_board(rng):
+def test_inverse_of_the_board_lies_within_its_stderr(rng):
     own, coupling = board(rng, 8)
     device = RLCSampler.spu(maxwell_matrix(own, coupling) / 1e-9)
     r = device.inv(n_reads=12_000, read_spacing=1.0, rng=rng)
@@ -236,7 +236,7 @@ def test_inverse_of_the_board(rng):
     assert r.cost.conversions == 64 + 8 * 12_000
 
 
-def test_inverse_through_a_form(rng):
+def test_inverse_through_a_form_lies_within_its_stderr(rng):
     A = frustrated(rng, 4)
     form = capacitive_form(A)
     r = RLCSampler.spu(form.matrix).inv(n_reads=20_000, read_spacing=1.0, form=form, rng=rng)
@@ -244,7 +244,7 @@ def test_inverse_through_a_form(rng):
     assert (np.abs(r.value - np.linalg.inv(A)) < 5 * r.stderr).all()
 
 
-def test_burn_in_from_rest(rng):
+def test_burn_in_from_rest_leaves_a_tenth_of_the_stderr(rng):
     """The expected error of the start, from the law in SI units, at the burn-in that "auto" chooses."""
     device = RLCSampler(own=(parts := board(rng, 3))[0], coupling=parts[1], **PARTS)
     n, spacing = 40, 0.5
@@ -279,12 +279,12 @@ def test_same_bits_for_any_number_of_workers():
         ({"kappa_0": -1.0}, "kappa_0 must be positive"),
     ],
 )
-def test_components_out_of_range(change, message):
+def test_components_out_of_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         RLCSampler.program([[1.5, -0.6], [-0.6, 1.2]], **PARTS | change)
 
 
-def test_bad_requests():
+def test_bad_requests_are_refused():
     device = RLCSampler.program([[1.5, -0.6], [-0.6, 1.2]], **PARTS)
     with pytest.raises(ValueError, match=r"A must have shape \(8, 8\)"):
         RLCSampler.spu(np.eye(4))

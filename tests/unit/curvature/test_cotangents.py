@@ -93,7 +93,7 @@ def test_sampled_is_unbiased_for_exact(rng, likelihood, positions):
 
 @pytest.mark.parametrize("positions", [False, True])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_empirical_by_its_definition(rng, likelihood, positions):
+def test_empirical_cotangents_are_the_gradients_of_the_samples(rng, likelihood, positions):
     outputs = rng.standard_normal((B, P, Z) if positions else (B, Z))
     labels = draw_labels(rng, likelihood, outputs)
     several = (outputs, labels) if positions else (outputs[:, None], labels[:, None])
@@ -115,7 +115,7 @@ def test_sampled_labels_are_distributed_as_the_model(rng):
     assert np.all(np.abs(frequency - probability) < 5.0 * np.sqrt(probability * (1 - probability) / n))
 
 
-def test_randomness_is_the_callers(rng):
+def test_sampled_cotangents_follow_the_seed(rng):
     outputs = rng.standard_normal((B, Z))
     same = [cotangents("sampled", outputs, rng=7) for _ in range(2)]
     np.testing.assert_array_equal(*same)
@@ -123,7 +123,7 @@ def test_randomness_is_the_callers(rng):
 
 
 @pytest.mark.parametrize("positions", [False, True])
-def test_hessian_of_another_loss(rng, positions):
+def test_a_given_hessian_is_reproduced(rng, positions):
     outputs = rng.standard_normal((B, P, Z) if positions else (B, Z))
     roots = rng.standard_normal((*outputs.shape, 2))  # rank 2
     hessian = np.einsum("...ik,...jk->...ij", roots, roots)

@@ -17,7 +17,7 @@ from thermolinalg.curvature import (
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.3])
-def test_dissipation_by_a_dense_solve(rng, damping):
+def test_dissipation_is_that_of_a_dense_solve(rng, damping):
     A, G, g = oracles.random_spd(rng, 3, 20.0), oracles.random_spd(rng, 4, 20.0), rng.standard_normal(12)
     expected = g @ np.linalg.solve(np.kron(A, G) + damping * np.eye(12), g)
     assert dissipation(KroneckerCurvature(A, G), g, damping=damping) == pytest.approx(expected, rel=1e-10)
@@ -49,7 +49,7 @@ def test_half_batches_are_unbiased_and_one_batch_is_not(rng, damping):
     assert np.mean(whole) - true > 20.0 * np.std(whole, ddof=1) / np.sqrt(n)
 
 
-def test_excess_by_definition_and_its_least(rng):
+def test_excess_is_that_of_its_definition_and_least_for_natural_gradient(rng):
     M, g, d = oracles.random_spd(rng, 6, 50.0), rng.standard_normal(6), rng.standard_normal(6)
     F = DenseCurvature(M)
     expected = (d @ M @ d) * (g @ np.linalg.inv(M) @ g) / (g @ d) ** 2
@@ -91,7 +91,7 @@ def test_a_damping_that_is_lost_in_rounding_is_refused():
         dissipation(F, [1.0, 2.0, 3.0], damping=1e-300)
 
 
-def test_excess_without_a_change_of_the_loss():
+def test_excess_without_a_change_of_the_loss_is_nan():
     assert np.isnan(excess_factor(DiagonalCurvature([1.0, 1.0]), [1.0, 0.0], [0.0, 1.0]))
 
 

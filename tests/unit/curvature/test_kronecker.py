@@ -34,7 +34,7 @@ def sample_gradients(inputs, gradients):
 
 
 @pytest.mark.parametrize("sharing", ["expand", "reduce"])
-def test_factors_by_loops(rng, sharing):
+def test_factors_are_the_sums_by_loops(rng, sharing):
     b, k, s, p, r = 5, 2, 3, 4, 2
     inputs, gradients = rng.standard_normal((b, s, p)), rng.standard_normal((b, k, s, r))
     A, G = np.zeros((p, p)), np.zeros((r, r))
@@ -126,7 +126,7 @@ def test_second_moments_are_nearer_than_the_product(rng):
 
 
 @pytest.mark.parametrize("damping", [1e-4, 1e-2, 1.0])
-def test_exact_damping_against_a_dense_solve(rng, damping):
+def test_exact_damping_is_a_dense_solve(rng, damping):
     A, G = factors(rng)
     W = rng.standard_normal((4, 3))
     natural = KroneckerCurvature(A, G).damped(damping).function(np.reciprocal, W.ravel())
@@ -137,7 +137,7 @@ def test_exact_damping_against_a_dense_solve(rng, damping):
     np.testing.assert_allclose(natural.reshape(4, 3), stacked.reshape(4, 3, order="F"), rtol=1e-12, atol=1e-12)
 
 
-def test_dissipation_of_a_layer(rng):
+def test_dissipation_of_a_layer_splits_into_curvature_and_damping(rng):
     """g^T g_nat = g_nat^T F g_nat + damping |g_nat|^2."""
     A, G = factors(rng)
     F, g = KroneckerCurvature(A, G), rng.standard_normal(12)
@@ -193,7 +193,7 @@ def test_factored_damping_is_never_too_little(rng):
         assert np.linalg.eigvalsh(excess)[0] > 0.0
 
 
-def test_trace_ratio(rng):
+def test_trace_ratio_is_the_root_of_the_mean_traces(rng):
     A, G = factors(rng)
     assert KroneckerCurvature(A, G).trace_ratio() == pytest.approx(np.sqrt(np.trace(A) / 4 / (np.trace(G) / 3)))
     assert KroneckerCurvature(0.0 * A, G).trace_ratio() == 1.0

@@ -143,7 +143,7 @@ def test_functions_are_those_of_the_matrix(pair, rng, columns):
     np.testing.assert_allclose(F.pseudoinverse(v), exact, atol=1e-11 * max(np.linalg.norm(exact), 1.0))
 
 
-def test_numbers_of_the_matrix(pair, rng):
+def test_eigenvalues_trace_and_diagonal_are_those_of_the_matrix(pair, rng):
     F, M = pair
     scale = max(np.linalg.norm(M, 2), 1.0)
     v = rng.standard_normal(len(M))
@@ -184,7 +184,7 @@ def test_damped_goes_through_the_device(pair, rng):
     assert np.all(np.abs(inverse.value - np.linalg.inv(matrix)) < 5.1 * inverse.stderr)
 
 
-def test_what_a_device_must_be_told(rng):
+def test_numbers_to_program_are_counted_by_shape(rng):
     assert diagonal(rng)[0].n_programmed == 5
     assert dense(rng, 6)[0].n_programmed == 36
     assert low_rank(rng, 5, 12)[0].n_programmed == 5 * (5 + 24)
@@ -208,7 +208,7 @@ def test_tiny_damping_loses_no_more_than_it_must(rng):
         assert error < 20.0 * np.finfo(float).eps * s[0] ** 2 / damping
 
 
-def test_nothing_is_as_large_as_the_rows(rng):
+def test_low_rank_needs_no_array_as_large_as_its_rows(rng):
     """N = 20 000: a square array would take 3.2 GB, and a copy of J 8 MB."""
     n, N = 50, 20_000
     J, v = rng.standard_normal((n, N)), rng.standard_normal(N)
@@ -282,7 +282,7 @@ def test_damping_zero_needs_a_definite_curvature(rng):
         assert singular.damped(1e-6).bounds[0] >= 1e-6
 
 
-def test_kinds(rng):
+def test_kind_of_curvature_is_kept_and_reported(rng):
     assert DiagonalCurvature([1.0]).kind is None
     F = DenseCurvature(np.eye(2), kind="ggn")
     assert F.kind == "ggn"
@@ -297,7 +297,7 @@ def test_rows_whose_gram_matrix_overflows_are_refused():
         LowRankCurvature(np.full((2, 3), 1e160))
 
 
-def test_a_diagonal_is_its_own(rng):
+def test_a_diagonal_shares_no_memory_with_its_caller(rng):
     entries = np.ones(3)
     F = DiagonalCurvature(entries)
     entries[0] = -1.0

@@ -72,7 +72,7 @@ def test_constant_curvature_comes_back_at_once(rng):
         np.testing.assert_allclose(Tracking().curvature(arrays).dense(), F.dense(), atol=1e-12)
 
 
-def test_interval(rng):
+def test_bases_are_renewed_once_per_interval(rng):
     history = run(Tracking(interval=3), [batch(rng) for _ in range(8)])
     assert refreshed(history) == [0, 3, 6]
 
@@ -98,7 +98,7 @@ def test_a_stale_basis_is_renewed_when_it_costs_too_much(rng):
     assert 1 < len(expected) < 5
 
 
-def test_what_a_kept_basis_is_used_with(rng):
+def test_eigenvalues_in_a_kept_basis_are_the_ones_asked_for(rng):
     batches = [batch(rng) for _ in range(3)]
     options = {name: Tracking(decay=0.5, interval=100, eigenvalues=name) for name in ("cached", "current", "samples")}
     layers = {name: option.curvature(run(option, batches)[-1]).blocks[0] for name, option in options.items()}

@@ -10,7 +10,7 @@ from tests import oracles
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 5, 8])
-def test_levels_and_step(bits):
+def test_levels_are_as_many_and_as_far_apart_as_stated(bits):
     """All levels that ever come out: as many, as far apart and as symmetric as the data sheet says."""
     q = tl.hardware.Quantizer(bits, full_scale=3.0)
     out = np.unique(q.round(np.linspace(-3.0, 3.0, 20_001))[0])
@@ -68,7 +68,7 @@ def test_all_zeros_stay_zeros():
     assert clipped == 0
 
 
-def test_comparator():
+def test_one_bit_gives_the_sign_at_full_scale():
     """One bit: the sign, at full scale."""
     out, clipped = tl.hardware.Quantizer(1, full_scale=2.0).round([0.1, -0.1, 1.9, -5.0])
     np.testing.assert_array_equal(out, [2.0, -2.0, 2.0, -2.0])
@@ -98,7 +98,7 @@ def test_rounding_leaves_the_input_alone(rng):
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
-def test_error_variance(rounding, rng):
+def test_error_variance_is_that_of_evenly_spread_numbers(rounding, rng):
     """Mean square error of 2e5 numbers spread evenly."""
     q = tl.hardware.Quantizer(4, full_scale=1.0, rounding=rounding)
     x = rng.uniform(-1.0, 1.0, 200_000)
@@ -107,7 +107,7 @@ def test_error_variance(rounding, rng):
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.03, 0.1, 0.3, 0.6])
-def test_error_left_after_averaging_noisy_reads(ratio):
+def test_rounding_error_after_averaging_is_that_of_dithered_reads(ratio):
     q = tl.hardware.Quantizer(5, full_scale=1.0)
     step = q.step(1.0)
     exact = oracles.averaged_rounding_error(step, ratio * step)
@@ -115,7 +115,7 @@ def test_error_left_after_averaging_noisy_reads(ratio):
     assert value == pytest.approx(exact, rel=0.01, abs=1e-9 * step**2)
 
 
-def test_error_left_after_averaging_keeps_the_shape():
+def test_rounding_error_after_averaging_keeps_the_shape():
     q = tl.hardware.Quantizer(5, full_scale=1.0)
     sd = np.array([[0.0, 1e-3], [1e-2, 1.0]])
     left = q.averaged_error_variance(1.0, sd)
@@ -137,7 +137,7 @@ def test_error_left_after_averaging_keeps_the_shape():
         ({"bits": 4, "rounding": "up"}, "rounding must be one of 'nearest', 'stochastic', got 'up'"),
     ],
 )
-def test_bad_input(options, message):
+def test_bad_input_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         tl.hardware.Quantizer(**options)
 

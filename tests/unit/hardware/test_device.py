@@ -19,7 +19,7 @@ def held_matrix(device, A, seed=0):
 # The order of operations ------------------------------------------------------------------------------------------
 
 
-def test_first_the_matrix_is_rounded_then_it_is_off(rng):
+def test_the_matrix_is_rounded_before_mismatch(rng):
     """A as held is not on the grid, but without the factors that mismatch alone gives it is."""
     A = oracles.random_spd(rng, 6, 5.0)
     factors = held_matrix(tl.Device(mismatch=0.01), A) / A
@@ -49,7 +49,7 @@ def test_read_noise_comes_before_the_converter(rng):
     np.testing.assert_allclose(quiet.value, oracles.quantise(np.linalg.solve(A, b), 4, 8.0), atol=1e-12)
 
 
-def test_the_whole_chain_in_order(rng):
+def test_the_whole_chain_has_the_stated_order(rng):
     """No noise: converter(A_held^-1 converter(b)), each step by hand."""
     A, b = oracles.random_spd(rng, 6, 5.0), rng.standard_normal(6)
     device = tl.Device(beta=np.inf, matrix_bits=8, dac_bits=6, adc_bits=7, mismatch=0.01, mismatch_seed=3)
@@ -166,7 +166,7 @@ def test_the_word_length_that_would_do_does_and_one_bit_less_does_not(kappa, rng
     assert float(own[2]) == pytest.approx(1 / kappa, rel=1e-4)
 
 
-def test_a_diagonal_that_rounds_to_zero():
+def test_a_diagonal_that_rounds_to_zero_is_refused_with_a_word_length():
     with pytest.raises(
         tl.errors.NotPositiveDefinite, match=r"smallest eigenvalue is 0, that of A itself 0.01; matrix_bits=\d+"
     ):
@@ -216,7 +216,7 @@ def test_no_word_length_helps_a_range_that_is_too_small():
 # Time and energy ------------------------------------------------------------------------------------------------------
 
 
-def test_constants_of_the_published_device():
+def test_published_device_has_its_constants():
     device = tl.Device.tngd()
     assert (device.R, device.C, device.bandwidth) == (1e3, 1e-9, 50e9)
     assert (device.matrix_bits, device.dac_bits, device.adc_bits) == (16, 16, 16)
@@ -227,7 +227,7 @@ def test_constants_of_the_published_device():
     assert (changed.beta, changed.adc_bits, changed.dac_bits) == (5.0, None, 16)
 
 
-def test_seconds_of_a_solution(rng):
+def test_seconds_of_a_solution_add_up(rng):
     A, b = oracles.random_spd(rng, 10, 4.0), rng.standard_normal((10, 3))
     cost = tl.solve(A, b, duration=200.0, burn_in=30.0, device=tl.Device.tngd(beta=1e4), rng=0).cost
     assert cost.load == pytest.approx((100 + 30) * 16 / 50e9)
@@ -238,7 +238,7 @@ def test_seconds_of_a_solution(rng):
     assert cost.conversions == 100 + 30 + 30
 
 
-def test_seconds_of_reads_and_of_chains(rng):
+def test_seconds_of_reads_and_of_chains_add_up(rng):
     A, b = oracles.random_spd(rng, 10, 4.0), rng.standard_normal(10)
     device = tl.Device(R=2e3, C=5e-9, bandwidth=1e9, sample_rate=1e6, n_converters=4, conversion_energy=2e-12)
     spaced = tl.solve(A, b, n_reads=50, read_spacing=2.0, burn_in=40.0, device=device, rng=0).cost
@@ -258,7 +258,7 @@ def test_seconds_of_reads_and_of_chains(rng):
     assert tl.solve(A, b, duration=1.0, rng=0).cost.converter_energy is None
 
 
-def test_numbers_that_must_be_loaded(rng):
+def test_numbers_to_load_are_counted_by_kind_of_matrix(rng):
     """What the device is told of each kind of matrix."""
     device, b = tl.Device(bandwidth=64.0), np.ones(12)  # one ideal word a second
     line = tl.problems.laplacian(12)
@@ -275,7 +275,7 @@ def test_numbers_that_must_be_loaded(rng):
 
 @pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("time", [0.5, 6.0, 60.0])
-def test_energies_against_the_equations_of_the_moments(time, rng):
+def test_energies_are_those_of_the_equations_of_the_moments(time, rng):
     A = oracles.random_spd(rng, 4, 6.0)
     b, x0 = rng.standard_normal((2, 4))
     beta = 3.0
@@ -287,7 +287,7 @@ def test_energies_against_the_equations_of_the_moments(time, rng):
     assert cost.energy_unit == "C V^2"
 
 
-def test_energies_of_columns_reads_and_joules(rng):
+def test_energies_of_columns_and_reads_add_up_in_either_unit(rng):
     """Heats of columns add up and independent reads repeat them; what is stored is the mean over the runs. A voltage
     unit turns C V^2 into joules."""
     A, b = oracles.random_spd(rng, 4, 6.0), rng.standard_normal((4, 2))
@@ -305,7 +305,7 @@ def test_energies_of_columns_reads_and_joules(rng):
 
 
 @pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
-def test_energies_of_a_low_rank_problem(rng):
+def test_energies_of_a_low_rank_problem_count_no_mode_twice(rng):
     """More mode coordinates than dimensions: the energies must not count any twice."""
     U, b, x0 = rng.standard_normal((5, 2)), rng.standard_normal(5), rng.standard_normal(5)
     A = 0.4 * np.eye(5) + U @ U.T
@@ -314,7 +314,7 @@ def test_energies_of_a_low_rank_problem(rng):
     np.testing.assert_allclose((cost.joule_heat, cost.stochastic_heat, cost.stored_energy), truth, rtol=1e-7)
 
 
-def test_energies_of_an_inversion(rng):
+def test_energy_of_an_inversion_comes_from_the_bath(rng):
     """From rest without a drive: no current on average, and the bath gives what is stored."""
     A = oracles.random_spd(rng, 4, 6.0)
     cost = tl.inv(A, n_reads=7, beta=2.0, rng=0).cost
@@ -324,7 +324,7 @@ def test_energies_of_an_inversion(rng):
     assert cost.stored_energy == pytest.approx(stored, rel=1e-6)
 
 
-def test_energies_where_only_products_are_known(rng):
+def test_energies_of_a_sparse_matrix_are_said_to_be_unknown(rng):
     A, b = oracles.random_spd(rng, 4, 6.0), rng.standard_normal(4)
     cost = tl.solve(scipy.sparse.csr_array(A), b, duration=1e7, beta=1e6, rng=0).cost
     assert (cost.joule_heat, cost.stochastic_heat, cost.stored_energy) == (None, None, None)
@@ -356,7 +356,7 @@ def test_energies_where_only_products_are_known(rng):
         ({"conversion_energy": 0}, "conversion_energy must be positive"),
     ],
 )
-def test_bad_input(options, message):
+def test_bad_input_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         tl.Device(**options)
 
@@ -377,6 +377,6 @@ def test_a_device_is_frozen():
         tl.Device(2.0)
 
 
-def test_a_device_must_be_one():
+def test_anything_but_a_device_is_refused():
     with pytest.raises(ValueError, match="device must be a Device, got 'chip'"):
         tl.solve(np.eye(2), np.ones(2), duration=1.0, device="chip")

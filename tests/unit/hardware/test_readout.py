@@ -59,7 +59,7 @@ def test_a_relative_error_below_the_floor_is_refused_and_one_above_is_hit():
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(0.05 * np.linalg.norm(X), rel=0.15)
 
 
-def test_refinement_removes_it():
+def test_refinement_removes_the_error_of_the_gains():
     r = tl.solve(A, B, rtol=1e-10, refine=True, device=DEVICE, rng=0)
     assert np.linalg.norm(r.value - X) < 1e-10 * np.linalg.norm(X)
 

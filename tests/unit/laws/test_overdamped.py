@@ -29,7 +29,7 @@ def functions(readout, lam):
 
 
 @pytest.mark.parametrize("lam", [1e-6, 0.3, 1e6])
-def test_voltage_and_independent_reads_at_any_time(lam):
+def test_voltage_and_independent_reads_have_the_closed_forms_at_any_time(lam):
     for product in WIDE:
         time = product / lam
         exact = oracles.mp_readout("voltage", lam, burn_in=time)
@@ -41,7 +41,7 @@ def test_voltage_and_independent_reads_at_any_time(lam):
 
 
 @pytest.mark.parametrize("lam", [1e-6, 0.3, 1e6])
-def test_integrator_at_any_times(lam):
+def test_integrator_has_the_closed_forms_at_any_times(lam):
     for start, span in itertools.product(WIDE, PRODUCTS):
         times = {"burn_in": start / lam, "duration": span / lam}
         exact = oracles.mp_readout("integrator", lam, **times)
@@ -50,7 +50,7 @@ def test_integrator_at_any_times(lam):
 
 
 @pytest.mark.parametrize("n_reads", COUNTS)
-def test_reads_at_any_times(n_reads):
+def test_reads_have_the_closed_forms_at_any_times(n_reads):
     lam = 0.7
     for start, span in itertools.product(WIDE, PRODUCTS):
         times = {"burn_in": start / lam, "n_reads": n_reads, "spacing": span / lam}
@@ -65,7 +65,7 @@ def test_reads_at_any_times(n_reads):
     span=st.floats(-12, 12).map(lambda u: 10.0**u),
     n_reads=st.integers(1, 10**6),
 )
-def test_any_times_between_those(lam, start, span, n_reads):
+def test_closed_forms_hold_at_times_drawn_between(lam, start, span, n_reads):
     for kind, readout, extra in (
         ("integrator", laws.Integrator(start, span), {"duration": span}),
         ("reads", laws.Reads(start, n_reads, span), {"n_reads": n_reads, "spacing": span}),
@@ -76,7 +76,7 @@ def test_any_times_between_those(lam, start, span, n_reads):
 
 
 @pytest.mark.parametrize("x", [*PRODUCTS, 0.5, 0.999999, 1.0, 1.000001, 2.0])
-def test_small_functions(x):
+def test_small_arguments_lose_no_digits(x):
     mp, X = oracles.mp, oracles.mp.mpf(x)
     e = mp.exp(-X)
     same(laws.phi1(x), (1 - e) / X)
@@ -93,7 +93,7 @@ def test_arrays_mixing_both_branches_equal_scalars():
     np.testing.assert_array_equal(readout.variance(x), [readout.variance(np.array([v]))[0] for v in x])
 
 
-def test_reference_numbers():
+def test_variances_are_the_published_ones():
     """Seven digits of published forms: time average and reads from equilibrium, and from rest."""
     one = np.array([1.0])
     for duration, value in ((0.5, 0.8522453), (3.0, 0.4555082), (50.0, 0.0392)):
@@ -112,7 +112,7 @@ def test_reference_numbers():
 
 @pytest.mark.parametrize("lam", [0.05, 0.7, 4.0])
 @pytest.mark.parametrize("burn_in", [0.0, 0.4, 3.0])
-def test_reads_against_the_dense_covariance_matrix(lam, burn_in):
+def test_reads_have_the_variance_of_their_dense_covariance_matrix(lam, burn_in):
     for n, spacing in ((1, 0.3), (2, 0.3), (7, 0.3), (60, 0.01), (40, 5.0)):
         exact = oracles.dense_reads_variance(lam, 1.0, burn_in, n, spacing)
         assert laws.Reads(burn_in, n, spacing).variance(np.array([lam]))[0] == pytest.approx(exact, rel=1e-11)
@@ -120,14 +120,14 @@ def test_reads_against_the_dense_covariance_matrix(lam, burn_in):
 
 @pytest.mark.parametrize("lam", [0.05, 0.7, 4.0])
 @pytest.mark.parametrize("burn_in", [0.0, 0.4])
-def test_integrator_against_quadrature(lam, burn_in):
+def test_integrator_has_the_variance_found_by_quadrature(lam, burn_in):
     for duration in (0.1, 3.0):
         exact = oracles.integrator_variance_by_quadrature(lam, 1.0, burn_in, duration)
         assert laws.Integrator(burn_in, duration).variance(np.array([lam]))[0] == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("product", [1e-6, 1e-3, 0.1, 0.999, 1.001, 30.0])
-def test_integrator_step_against_van_loan(product):
+def test_integrator_step_is_that_of_van_loan(product):
     lam = 0.7
     step = product / lam
     _, C = oracles.linear_law(np.array([[-lam, 0.0], [1.0, 0.0]]), np.diag([2.0, 0.0]), step)
@@ -137,7 +137,7 @@ def test_integrator_step_against_van_loan(product):
     np.testing.assert_allclose(factor @ factor.T / np.outer(scale, scale), C / np.outer(scale, scale), atol=1e-9)
 
 
-def test_integrator_step_at_any_time():
+def test_integrator_step_keeps_its_digits_at_any_time():
     """All three entries at 150 digits; the last is a difference of what the first two leave."""
     mp, lam = oracles.mp, 0.7
     for product in PRODUCTS:
@@ -152,7 +152,7 @@ def test_integrator_step_at_any_time():
         same(rest, mp.sqrt(integral - mixed**2 / x))
 
 
-def test_energies_of_one_mode_against_quadrature():
+def test_energies_of_one_mode_are_those_found_by_quadrature():
     for lam, x0, b, time in (
         (0.7, 0.0, 1.3, 2.0),
         (3.0, -2.0, 0.4, 0.1),
@@ -174,7 +174,7 @@ def test_energies_of_one_mode_against_quadrature():
         assert laws.driven_heat(lam, x0, b, time) == pytest.approx(by_hand, rel=1e-6)
 
 
-def test_read_outs_agree_with_matrix_exponentials(rng):
+def test_protocols_agree_with_matrix_exponentials(rng):
     """The laws as functions of a matrix: against augmented systems that know nothing of eigenvectors."""
     A, beta = oracles.random_spd(rng, 5, 50.0), 2.5
     b, x0 = rng.standard_normal((2, 5))

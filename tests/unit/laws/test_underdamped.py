@@ -125,7 +125,7 @@ EXTREME_TIMES = np.geomspace(1e-12, 1e12, 5)
 @pytest.mark.parametrize("damping", EXTREME_DAMPINGS)
 @pytest.mark.parametrize("mass", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("burn_in", [0.0, 1.0])
-def test_integrator_at_the_ends_of_time_mass_and_friction(damping, mass, burn_in):
+def test_integrator_keeps_its_digits_at_extremes_of_time_mass_and_friction(damping, mass, burn_in):
     """Eigenvalue 1, times from 1e-12 to 1e12, in units of the oscillation at that mass as well."""
     friction = damping * critical_friction(1.0, mass)
     g = exponentials(1.0, mass, friction)
@@ -150,7 +150,7 @@ def test_integrator_at_the_ends_of_time_mass_and_friction(damping, mass, burn_in
 @pytest.mark.usefixtures("more_digits")
 @pytest.mark.parametrize("damping", EXTREME_DAMPINGS)
 @pytest.mark.parametrize("spacing", EXTREME_TIMES)
-def test_reads_at_the_ends_of_time_and_friction(damping, spacing):
+def test_reads_keep_their_digits_at_extremes_of_time_and_friction(damping, spacing):
     """Three reads, the last but one and the last `spacing` apart: sums over pairs of reads at many digits."""
     friction = damping * critical_friction(1.0, 1.0)
     g = exponentials(1.0, 1.0, friction)
@@ -166,7 +166,7 @@ def test_reads_at_the_ends_of_time_and_friction(damping, spacing):
 
 @pytest.mark.usefixtures("more_digits")
 @pytest.mark.parametrize("damping", EXTREME_DAMPINGS)
-def test_factor_of_a_step_with_its_integral(damping):
+def test_factor_of_a_step_with_its_integral_keeps_its_digits(damping):
     """Cholesky factor of the noise of (x, p, int x), from the Gram matrix of their answers to a push at many digits."""
     friction, mass = damping * critical_friction(0.37, 4.1), mp.mpf(4.1)
     g = exponentials(0.37, 4.1, friction)

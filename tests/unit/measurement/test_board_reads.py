@@ -67,7 +67,7 @@ def test_cells_that_rounding_disconnects_from_ground_are_refused():
         program_capacitors(np.ones(2), np.zeros((2, 2)), tl.Device(mismatch=1e4, mismatch_seed=1))
 
 
-def test_the_circuit_rules_its_device():
+def test_beta_and_units_of_the_circuit_replace_those_of_the_device():
     device = tl.Device(adc_bits=8)
     plain = RLCSampler.program(A, **PARTS, device=device)
     assert plain.data_sheet.beta == plain.beta == pytest.approx(100.0)
@@ -101,7 +101,7 @@ def test_samples_carry_gains_and_read_noise(rng):
     oracles.sampled_moments_agree(device.gaussian_samples(20_000, read_spacing=40.0, rng=rng), np.zeros(3), expected)
 
 
-def test_saturated_samples_are_told():
+def test_saturated_samples_are_reported():
     with pytest.warns(UserWarning, match=r"conversions saturate at adc_range = 0\.1 V"):
         samples = board(adc_bits=8, adc_range=0.1).gaussian_samples(500, rng=0)
     assert np.abs(samples).max() == pytest.approx(1.0)
@@ -135,7 +135,7 @@ def test_standard_error_counts_what_every_read_adds(sheet):
     np.testing.assert_allclose(r.stderr**2, thermal_variance(n, spacing) + extra / n, rtol=2e-6)
 
 
-def test_noise_of_reads_through_a_form():
+def test_noise_of_reads_through_a_form_is_in_the_stderr():
     """A read-out that is not orthogonal: white noise of the cells is mixed by it."""
     mix = np.array([[0.5, 1.0, 0.0], [0.0, 2.0, -1.0]])
     form = CapacitiveForm(matrix=A, readout=mix)
@@ -162,7 +162,7 @@ def test_coarse_reads_do_not_claim_more_than_they_know():
     assert error.max() > 20 * board().inv(n_reads=200_000, read_spacing=1.0, rng=0).stderr.max()
 
 
-def test_cost_and_counts():
+def test_cost_counts_conversions_and_clipped_reads():
     sheet = {"adc_bits": 12, "adc_range": 0.15, "sample_rate": 12e6, "conversion_energy": 1e-12, "read_noise": 1e-3}
     r = board(**sheet).inv(n_reads=1000, read_spacing=1.0, n_chains=2, rng=0)
     assert r.clipped["adc"] > 100

@@ -25,7 +25,7 @@ def test_total_variance_is_that_of_all_entries(modes, n, lag, noise):
     assert modes.total_variance(n, lag, noise) == pytest.approx(expected, rel=1e-12)
 
 
-def test_missing_is_what_the_mean_of_covariances_lacks(modes):
+def test_equilibration_bias_is_what_the_mean_of_covariances_lacks(modes):
     n = 6
     covariances = [modes.variances * -np.expm1(-2.0 * k * modes.rates) for k in range(n)]
     np.testing.assert_allclose(modes.missing(n), np.diag(modes.variances - np.mean(covariances, axis=0)), rtol=1e-13)
@@ -63,7 +63,7 @@ def test_plan_is_that_of_matrices(n):
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
-def test_noise_of_other_modes_than_the_drift(n, noise, rng):
+def test_noise_of_other_modes_than_the_drift_has_the_variance_of_matrices(n, noise, rng):
     drift, X = tl.problems.wishart(5, rng=1), rng.standard_normal((5, 5))
     process = tl.OrnsteinUhlenbeck(drift, diffusion=X @ X.T)
     modes, S = CommonModes.of(process, shared_only=False), process.stationary()[1]

@@ -185,6 +185,6 @@ def test_burn_in_of_a_sparse_operator_is_shorter_with_inertia():
         ),
     ],
 )
-def test_bad_input(call, message):
+def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

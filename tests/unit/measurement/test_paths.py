@@ -58,7 +58,7 @@ def test_same_bits_for_any_block_of_noise(name, problem, seed, monkeypatch):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_seeds(name, problem, seed):
+def test_the_noise_follows_the_seed(name, problem, seed):
     """The same seed gives the same bits, another seed others, and two runs without a seed differ."""
     first = RUNS[name](*problem, n_chains=2, rng=seed)
     np.testing.assert_array_equal(first, RUNS[name](*problem, n_chains=2, rng=seed))
@@ -77,7 +77,7 @@ def test_seeds(name, problem, seed):
         ("independent", laws.IndependentReads(0.5, 4), {"n_reads": 4}),
     ],
 )
-def test_moments_of_a_path(kind, readout, extra, tile, rng, monkeypatch):
+def test_paths_have_the_moments_of_the_law(kind, readout, extra, tile, rng, monkeypatch):
     """From x0, with a short burn-in: mean and covariance of 1500 paths, in every direction."""
     monkeypatch.setattr(paths, "MODE_TILE", tile)
     A, beta = oracles.random_spd(rng, 3, 8.0), 2.0
@@ -110,7 +110,7 @@ def test_without_noise_the_path_is_the_mean(rng):
 # Euler-Maruyama -------------------------------------------------------------------------------------------------------
 
 
-def test_euler_recursion_without_noise(rng):
+def test_euler_without_noise_is_the_plain_recursion(rng):
     """x <- x + dt (b - A x), its trapezoidal average after the burn-in, chain by chain."""
     A, b = oracles.random_spd(rng, 4, 10.0), rng.standard_normal(4)
     x0 = rng.standard_normal((3, 4))
@@ -163,7 +163,7 @@ def test_euler_inflates_its_covariance_as_it_says(dt_times_top, rng):
     oracles.sampled_moments_agree(result.final, np.zeros(2), covariance)
 
 
-def test_reference_numbers_of_the_inflation():
+def test_covariance_inflation_is_the_published_one():
     for dt, factor in ((0.1, 1.0363), (0.5, 1.2121), (1.0, 1.5385)):
         result = tl.euler_maruyama([[0.7]], dt=dt, n_steps=1, rng=0)
         assert result.covariance_inflation == pytest.approx((factor, factor), abs=5e-5)
@@ -195,7 +195,7 @@ def test_euler_refuses_an_unstable_step():
         ({"rng": "seed"}, "rng must be None, an int, a SeedSequence or a Generator, got 'seed'"),
     ],
 )
-def test_euler_bad_input(options, message):
+def test_euler_refuses_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         tl.euler_maruyama(np.eye(2), **({"dt": 0.1, "n_steps": 2} | options))
 

@@ -20,7 +20,7 @@ def transient(bias0=1.0, rate=0.5, noise=0.1, scale=1.0):
     return plan.Transient(lambda t: bias0 * np.exp(-rate * t), lambda t: noise, scale, rate, rate)
 
 
-def test_burn_in_of_one_mode():
+def test_burn_in_of_one_mode_is_a_logarithm():
     """Bias e^{-t/2} falls to a hundredth at 2 log 100."""
     assert transient().burn_in() == pytest.approx(2 * np.log(100.0), rel=2e-3)
     assert transient().bias(transient().burn_in()) <= 0.01
@@ -43,7 +43,7 @@ def test_noise_that_is_still_rising_counts():
     assert rising.bias(t0) <= 0.1 * rising.noise(t0)
 
 
-def test_burn_in_that_is_given():
+def test_a_given_burn_in_is_kept_and_warned_about_when_too_short():
     assert plan.resolve_burn_in("auto", transient(), "x") == transient().burn_in()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -58,7 +58,7 @@ def test_burn_in_that_is_given():
 
 @pytest.mark.parametrize("shortest", [1e-3, 1.0, 1e6])
 @pytest.mark.parametrize("target", [1e-8, 1e-2, 0.3])
-def test_solve_time(shortest, target):
+def test_solve_time_is_the_shortest_that_reaches_the_target(shortest, target):
     found = plan.solve_time(lambda t: 1.0 / (1.0 + t), target, shortest)
     assert found == pytest.approx(max(1.0 / target - 1.0, shortest), rel=1e-5)
 
@@ -76,7 +76,7 @@ def test_solve_count_is_the_fewest(target):
     assert n == 1 or 1.0 / (n - 1) > target
 
 
-def test_noise_budget():
+def test_noise_budget_is_what_the_systematic_error_leaves():
     assert plan.noise_budget(0.1, 10.0, 0.6, 1.0, "x") == pytest.approx(1.0 - 0.36)
     with pytest.raises(
         tl.errors.QuantizationFloor, match=r"rtol = 0.1 cannot be reached: .* relative error of 0.2; use more bits"
@@ -90,7 +90,7 @@ def test_noise_budget():
 
 @pytest.mark.parametrize("spacing", [None, 0.3, 5.0])
 @pytest.mark.parametrize("n_reads", [1, 2, 30])
-def test_mean_square_error_of_an_inverse(n_reads, spacing, rng):
+def test_mean_square_error_of_an_inverse_is_the_sum_over_entries(n_reads, spacing, rng):
     """Sum of all entries' variances, by Wick's theorem on the dense matrix."""
     A = oracles.random_spd(rng, 5, 20.0)
     value = plan.inverse_mean_square(np.linalg.eigvalsh(A), reads_of(n_reads, spacing))
@@ -110,7 +110,7 @@ def test_long_averages_of_an_inverse_follow_the_published_formula():
 
 
 @pytest.mark.parametrize("spacing", [0.5, None])
-def test_transient_of_an_inverse(spacing, rng):
+def test_transient_of_an_inverse_is_that_of_the_law(spacing, rng):
     A = oracles.random_spd(rng, 4, 6.0)
     readout = reads_of(8, spacing)
     found = plan.inverse_transient(tl.Dense(A), readout, 1)
@@ -132,7 +132,7 @@ def test_a_burn_in_from_the_smallest_eigenvalue_is_enough(rng):
 
 @pytest.mark.parametrize("dynamics", ["overdamped", tl.Inertia(friction=0.4), tl.Inertia(friction=3.0)])
 @pytest.mark.parametrize("protocol", [("integrator", 2.5), ("reads", 6, 0.7), ("reads", 6, None)])
-def test_what_is_left_as_a_function_of_the_burn_in_is_that_of_the_read_out(dynamics, protocol):
+def test_equilibration_bias_over_the_burn_in_is_that_of_the_protocol(dynamics, protocol):
     lam, distance = np.array([0.3, 1.0, 4.0]), np.array([2.0, 0.0, 5.0])
     make = dynamics_of(dynamics, tl.Diagonal(lam))
     kind, *times = protocol

@@ -17,7 +17,7 @@ DRIFTS = {
 
 @pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS.keys())
 @pytest.mark.parametrize("share", [0.5, 1e-2, 1e-6])
-def test_shortest_time_by_a_scan(drift, share):
+def test_time_until_is_the_shortest_found_by_a_scan(drift, share):
     process = OrnsteinUhlenbeck(drift)
     missing = process.stationary()[1]
     target, least = share * np.linalg.norm(missing), 0.05
@@ -38,7 +38,7 @@ def test_a_start_that_is_forgotten_at_once_takes_the_least_time():
     assert time_until(process, np.eye(2), np.linalg.norm, 10.0, 0.25) == 0.25
 
 
-def test_rates_that_rounding_loses():
+def test_relaxation_rates_lost_to_rounding_are_refused():
     slow = np.diag([1e-9, 1e9])
     assert 1e8 < tl.lyapunov(slow, 1.0, n_reads=100, rng=0).burn_in < 1e10
     with pytest.raises(FloatingPointError, match="slowest relaxation rate is 1e-18 of the fastest"):
@@ -46,7 +46,7 @@ def test_rates_that_rounding_loses():
 
 
 @pytest.mark.parametrize("options", [{}, {"read_spacing": 0.3}])
-def test_burn_in_leaves_a_tenth_of_the_error(options):
+def test_burn_in_leaves_a_tenth_of_the_stderr(options):
     """Of the average itself: what its mean over many runs would be off by, from the recursion of the covariance."""
     drift, noise, n = DRIFTS["far from normal"], np.diag([1.0, 0.5, 2.0]), 4000
     r = tl.lyapunov(drift, noise, n_reads=n, rng=0, **options)

@@ -63,7 +63,7 @@ def test_mean_of_the_exponential_may_not_exist():
 
 
 @pytest.mark.parametrize("arguments", RAMPS)
-def test_forecast_of_modes(arguments):
+def test_forecast_of_modes_has_the_moments_of_the_work(arguments):
     ramp, weights, difference = case(*arguments)
     forecast = ModeForecast(ramp)
     assert forecast.dissipation == pytest.approx(0.5 * weights.sum() - difference, abs=2e-4)
@@ -81,7 +81,7 @@ def test_forecast_of_modes(arguments):
         assert forecast.skewness == pytest.approx(third / (moments[1] - 1.0) ** 1.5, rel=1e-6)
 
 
-def test_forecast_of_a_sudden_jump():
+def test_forecast_of_a_sudden_jump_has_the_known_mean_and_variance():
     """Rates a thousandfold up at once: the mean of e^{-c w} ends close to c = 0, and mean and variance are known."""
     forecast = ModeForecast(ModeRamp.planned(np.array([1.0]), np.array([1000.0]), 1e-12, 1, "linear"))
     assert forecast.dissipation == pytest.approx(0.5 * 999.0 - 0.5 * np.log(1000.0), rel=1e-2)
@@ -90,7 +90,7 @@ def test_forecast_of_a_sudden_jump():
 
 
 @pytest.mark.parametrize("dissipation", [0.01, 0.3, 2.0])
-def test_forecast_of_normal_work(dissipation):
+def test_forecast_of_normal_work_agrees_with_quadrature(dissipation):
     forecast, sd = NormalForecast(dissipation), np.sqrt(2.0 * dissipation)
 
     def mean(f):
@@ -105,7 +105,7 @@ def test_forecast_of_normal_work(dissipation):
     assert forecast.overlap == pytest.approx(mean(lambda u: scipy.special.expit(-u)), abs=1e-5)
 
 
-def test_overlap_of_sampled_paths(rng):
+def test_overlap_is_that_of_sampled_paths(rng):
     for arguments in RAMPS:
         ramp, _, difference = case(*arguments)
         accepted = scipy.special.expit(difference - ramp.walk(4000, rng, 1)[0])
@@ -152,7 +152,7 @@ def test_slow_limit_is_an_upper_bound_of_linear_ramps(rng):
         assert 0.0 < dissipated < drive.forecast(duration).dissipation * (1 + 1e-6)
 
 
-def test_euler_drives_count_their_steps():
+def test_euler_schedules_count_their_steps():
     drive = EulerDrive(Diagonal([1.0, 2.0]), Dense(np.array([[3.0, 1.0], [1.0, 2.0]])), None)
     assert drive.ramp(2.0).n_steps * 2 == drive.draws(2.0)
     assert drive.fastest == pytest.approx((5 + np.sqrt(5)) / 2)

@@ -16,7 +16,7 @@ def coefficients(rng, count):
     return rng.uniform(0.2, 0.99, SIZE), *rng.standard_normal((count - 1, SIZE))
 
 
-def test_average_steps(rng):
+def test_average_steps_are_a_plain_loop(rng):
     decay, push, kick = coefficients(rng, 3)
     noise, x, total = rng.standard_normal((STEPS, SIZE)), rng.standard_normal(SIZE), rng.standard_normal(SIZE)
     states = oracles.ou_states(decay, push, kick, noise, list(x))
@@ -28,7 +28,7 @@ def test_average_steps(rng):
     np.testing.assert_array_equal(noise, before)
 
 
-def test_state_steps(rng):
+def test_state_steps_are_a_plain_loop(rng):
     decay, push, kick = coefficients(rng, 3)
     noise, x = rng.standard_normal((STEPS, SIZE)), rng.standard_normal(SIZE)
     states = oracles.ou_states(decay, push, kick, noise, list(x))
@@ -37,7 +37,7 @@ def test_state_steps(rng):
     np.testing.assert_allclose(x, states[-1], rtol=1e-10)
 
 
-def test_integral_steps(rng):
+def test_integral_steps_are_a_plain_loop(rng):
     decay, push, kick, gain, drift, mixed, rest = coefficients(rng, 7)
     noise = rng.standard_normal((STEPS, 2, SIZE))
     x, integral = rng.standard_normal((2, SIZE))
@@ -47,7 +47,7 @@ def test_integral_steps(rng):
     np.testing.assert_allclose(integral, area, rtol=1e-10)
 
 
-def test_euler_update(rng):
+def test_euler_update_is_the_equation_by_hand(rng):
     A, b = oracles.random_spd(rng, SIZE, 10.0), rng.standard_normal(SIZE)
     x, total = rng.standard_normal((2, 3, SIZE))
     noise, step, kick = rng.standard_normal((3, SIZE)), 0.1, 0.3
@@ -84,7 +84,7 @@ def test_no_steps_change_nothing(rng):
     np.testing.assert_array_equal((x, total), before)
 
 
-def test_nan_goes_through(rng):
+def test_nan_in_the_noise_reaches_the_result(rng):
     """Bad numbers are seen at the end, not lost on the way."""
     decay, push, kick = coefficients(rng, 3)
     noise, x, total = rng.standard_normal((3, SIZE)), np.zeros(SIZE), np.zeros(SIZE)

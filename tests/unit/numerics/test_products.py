@@ -28,7 +28,7 @@ def setting(monkeypatch, blas):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_sum_of_products(symmetric, rng, monkeypatch):
+def test_sum_of_products_is_right_and_the_same_for_any_workers(symmetric, rng, monkeypatch):
     x = rng.standard_normal((5, 4, 8))
     y = x if symmetric else rng.standard_normal((5, 4, 7))
     expected = np.einsum("kni,knj->ij", x, y)
@@ -46,7 +46,7 @@ def test_sum_of_products(symmetric, rng, monkeypatch):
         np.testing.assert_array_equal(found[0], found[0].T)
 
 
-def test_of_nothing():
+def test_sum_of_no_products_is_zero():
     total, count = products.sum_of_products(iter(()), (2, 3), False, 2)
     assert not total.any()
     assert total.shape == (2, 3)
@@ -106,7 +106,7 @@ def test_blocks_in_use_are_not_overwritten(blas, rng, monkeypatch):
 
 
 @pytest.mark.parametrize(("m", "size"), [(7, 7), (9, 5), (5, 9)])
-def test_congruent(m, size, rng, monkeypatch):
+def test_congruent_is_right_and_the_same_for_any_workers(m, size, rng, monkeypatch):
     F, M = rng.standard_normal((size, m)), rng.standard_normal((m, m))
     found = []
     for workers, blas in SETTINGS:
@@ -150,7 +150,7 @@ def test_primitives_give_the_same_bits(device, n_chains, rng, seed, monkeypatch)
         ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "1"}, False),
     ],
 )
-def test_what_the_environment_says_of_blas(given, serial, monkeypatch):
+def test_environment_says_whether_blas_is_serial(given, serial, monkeypatch):
     setting(monkeypatch, "")
     for name, value in given.items():
         monkeypatch.setenv(name, value)

@@ -24,7 +24,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), ANSWERS)
-def test_published_answers(counter, key, answer):
+def test_philox_gives_the_published_answers(counter, key, answer):
     a, b = np.empty(1, u64), np.empty(1, u64)
     first = u64(counter[0] | counter[1] << 32)
     normals.philox(u64(key[0]), u64(key[1]), u64(counter[2]), u64(counter[3]), first, a, b)
@@ -94,7 +94,7 @@ def test_seeds_and_children_have_streams_of_their_own():
     np.testing.assert_array_equal(again, streams[2])
 
 
-def test_everything_else_is_numpys():
+def test_other_methods_are_those_of_numpy():
     assert tl.fast_rng(3).integers(2**60) == np.random.default_rng(3).integers(2**60)
     g = tl.fast_rng(3)
     assert np.random.default_rng(g) is g
@@ -116,12 +116,12 @@ def test_bits_do_not_depend_on_threads():
         ({"size": 3, "out": np.empty(4)}, r"size 3 and the shape of out \(4,\) differ"),
     ],
 )
-def test_bad_input(options, message):
+def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         tl.fast_rng(0).standard_normal(**options)
 
 
-def test_bad_seed_and_pickling():
+def test_bad_seeds_and_pickling_are_refused():
     with pytest.raises(ValueError, match="rng must be None, an int"):
         tl.fast_rng("seed")
     with pytest.raises(TypeError, match="cannot be pickled; send its seed"):
@@ -129,7 +129,7 @@ def test_bad_seed_and_pickling():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_path_driven_by_it(workers):
+def test_a_path_with_fast_noise_is_right_and_the_same_for_any_workers(workers):
     A, b = tl.problems.wishart(4, rng=0), np.ones(4)
     r = tl.solve(A, b, n_reads=400, read_spacing=1.0, simulator="path", rng=tl.fast_rng(0), n_chains=2, workers=workers)
     same = tl.solve(A, b, n_reads=400, read_spacing=1.0, simulator="path", rng=tl.fast_rng(0), n_chains=2, workers=1)

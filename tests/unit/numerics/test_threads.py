@@ -44,7 +44,7 @@ def test_an_error_in_a_chain_comes_out(rng):
 
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 1000])
 @pytest.mark.parametrize("most", [1, 7, 64])
-def test_parts(n, most):
+def test_parts_cover_the_range_in_nearly_equal_sizes(n, most):
     cut = parts(n, most)
     assert [i for part in cut for i in range(part.start, part.stop)] == list(range(n))
     sizes = [part.stop - part.start for part in cut]

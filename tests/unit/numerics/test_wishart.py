@@ -9,7 +9,7 @@ from tests import oracles
 from thermolinalg.numerics import wishart
 
 
-def test_the_factor_in_all_entries_at_once(rng):
+def test_the_factor_has_the_known_determinant_and_trace(rng):
     """Determinant and trace of Bartlett's factor: products and sums of chi squares with known means."""
     d, n = 3, 7
     products = [T @ T.T for T in (wishart.wishart_factor(rng, d, n) for _ in range(4000))]
@@ -42,7 +42,7 @@ def test_products_are_those_of_the_factor(d, n, columns, seed, monkeypatch):
 
 
 @pytest.mark.parametrize("n", [2, 6])
-def test_moments_of_the_products(n, rng):
+def test_products_have_the_moments_of_the_law(n, rng):
     """Mean S and variances (S_ii S_jj + S_ij^2) / n of products of n independent reads, S = A^-1."""
     A, repeats = oracles.random_spd(rng, 4, 8.0), 4000
     S, L = np.linalg.inv(A), scipy.linalg.cholesky(A, lower=True)

@@ -60,7 +60,7 @@ EVERY = (*MODAL, "Krylov")
 
 @pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_function_of_the_matrix(kind, name, rng):
+def test_function_is_that_of_the_dense_matrix(kind, name, rng):
     operator, A = make(kind, rng)
     truth = oracles.function_of_matrix(FUNCTIONS[name], A)
     for v in (rng.standard_normal(len(A)), rng.standard_normal((len(A), 3))):
@@ -72,7 +72,7 @@ def test_function_of_the_matrix(kind, name, rng):
 
 
 @pytest.mark.parametrize("kind", EVERY)
-def test_products_and_the_dense_matrix(kind, rng):
+def test_products_are_those_of_the_dense_matrix(kind, rng):
     operator, A = make(kind, rng)
     assert operator.shape == A.shape
     for v in (rng.standard_normal(len(A)), rng.standard_normal((len(A), 3))):
@@ -82,7 +82,7 @@ def test_products_and_the_dense_matrix(kind, rng):
 
 @pytest.mark.parametrize("kind", MODAL)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_trace_and_diagonal(kind, name, rng):
+def test_trace_and_diagonal_are_those_of_the_dense_function(kind, name, rng):
     operator, A = make(kind, rng)
     truth = oracles.function_of_matrix(FUNCTIONS[name], A)
     assert operator.trace(FUNCTIONS[name]) == pytest.approx(np.trace(truth), rel=1e-9)
@@ -90,7 +90,7 @@ def test_trace_and_diagonal(kind, name, rng):
 
 
 @pytest.mark.parametrize("kind", MODAL)
-def test_spectrum(kind, rng):
+def test_eigenvalues_and_bounds_are_those_of_the_dense_matrix(kind, rng):
     operator, A = make(kind, rng)
     values = np.linalg.eigvalsh(A)
     np.testing.assert_allclose(np.sort(operator.eigenvalues), values, rtol=1e-9)
@@ -98,7 +98,7 @@ def test_spectrum(kind, rng):
 
 
 @pytest.mark.parametrize("kind", MODAL)
-def test_mode_coordinates(kind, rng):
+def test_mode_coordinates_invert_and_make_the_noise_of_a_function(kind, rng):
     """There and back is the identity, and white noise in the modes with sd g comes out with covariance g(A)^2."""
     operator, A = make(kind, rng)
     v = rng.standard_normal(len(A))
@@ -146,7 +146,7 @@ def test_indefinite_matrix_names_the_eigenvalue(rng):
     assert isinstance(caught.value, np.linalg.LinAlgError)
 
 
-def test_the_remedy_in_the_message_is_one(rng):
+def test_shift_named_in_the_message_makes_the_matrix_definite(rng):
     A = oracles.random_spd(rng, 6, 10.0) - 0.5 * np.eye(6)
     with pytest.raises(tl.errors.NotPositiveDefinite) as caught:
         tl.Dense(A).bounds  # noqa: B018
@@ -185,7 +185,7 @@ def test_cholesky_names_the_eigenvalue_too(eigenvalue):
         ([[1.0, 0.5], [0.25, 1.0]], r"A must be symmetric, but max \|A - A.T\| = 0.25 \(largest entry 1\)"),
     ],
 )
-def test_matrices_that_are_refused(A, message):
+def test_bad_matrices_are_refused(A, message):
     with pytest.raises(ValueError, match=message):
         tl.as_operator(A)
 
@@ -338,7 +338,7 @@ def test_products_take_lists_and_columns_in_any_order(rng):
         np.testing.assert_allclose(operator.matvec(columns), A @ columns, rtol=1e-12, atol=1e-14)
 
 
-def test_a_spectrum_needs_no_modes(rng):
+def test_eigenvalues_are_found_without_eigenvectors(rng):
     A = oracles.random_spd(rng, 6, 10.0)
     operator = tl.Dense(A)
     np.testing.assert_allclose(operator.spectrum, np.linalg.eigvalsh(A), rtol=1e-12)

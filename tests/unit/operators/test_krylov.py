@@ -50,7 +50,7 @@ def grid():
         ("noise", lambda lam: np.sqrt(laws.Integrator(5.0, 300.0).variance(lam))),
     ],
 )
-def test_closed_form_eigenvectors_on_a_grid(grid, rng, name, f):
+def test_function_of_a_grid_agrees_with_closed_form_eigenvectors(grid, rng, name, f):
     operator = tl.Krylov(grid, tol=1e-8)
     v = rng.standard_normal(10_000)
     exact = grid_function(f, 100, v)
@@ -146,7 +146,7 @@ def test_what_the_basis_has_room_for_is_not_computed_again(share, floor, room, m
 
 
 @pytest.mark.parametrize("order", ["rows", "columns", "every other"])
-def test_dense_matrices_in_any_layout(order, rng):
+def test_dense_matrices_are_taken_in_any_layout(order, rng):
     A, v = oracles.random_spd(rng, 40, 50.0), rng.standard_normal(40)
     A = (A + A.T) / 2.0
     spread = np.zeros((80, 80))
@@ -178,7 +178,7 @@ def test_products_that_overflow_say_so(form):
         tl.Krylov(form(np.full((4, 4), 1e308))).function(np.sqrt, np.ones(4))
 
 
-def test_quadratic_form(rng):
+def test_quadratic_form_is_that_of_the_dense_function(rng):
     A, v = oracles.random_spd(rng, 25, 40.0), rng.standard_normal(25)
     operator = tl.Krylov(scipy.sparse.csr_array(A), tol=1e-10)
     exact = v @ oracles.function_of_matrix(np.sqrt, A) @ v
@@ -187,7 +187,7 @@ def test_quadratic_form(rng):
         operator.quadratic_form(np.sqrt, np.ones((25, 2)))
 
 
-def test_trace_with_error(rng):
+def test_trace_lies_within_its_error(rng):
     """The error bar is honest: over 60 sets of probes the scores have the spread of Student's t."""
     A = oracles.random_spd(rng, 20, 10.0)
     operator = tl.Krylov(scipy.sparse.csr_array(A), tol=1e-10)
@@ -209,7 +209,7 @@ def test_bounds_enclose_the_spectrum(rng, kappa):
         assert high >= values[-1] * (1 - 1e-9)
 
 
-def test_bounds_on_a_grid(grid):
+def test_bounds_of_a_grid_are_near_its_ends(grid):
     low, high = tl.Krylov(grid).bounds
     exact = 8.0 * np.sin(np.pi / 202) ** 2
     assert 0.7 * exact < low <= exact
@@ -228,7 +228,7 @@ def test_bounds_see_what_a_constant_vector_does_not():
     assert 30.0 <= high < 40.0
 
 
-def test_bounds_as_given():
+def test_given_bounds_are_used_as_they_are():
     operator = tl.Krylov(scipy.sparse.eye_array(4), bounds=(0.5, 2))
     assert operator.bounds == (0.5, 2.0)
     assert operator.products == 2  # the look at the symmetry
@@ -252,7 +252,7 @@ def test_functions_that_are_not_finite_are_refused(f):
 
 
 @pytest.mark.parametrize("unit", [1e-170, 1e-300, 1e170, 1e300])
-def test_vectors_whose_squares_are_out_of_range(unit):
+def test_vectors_whose_squares_overflow_are_taken(unit):
     operator = tl.Krylov(scipy.sparse.diags_array([1.0, 4.0, 9.0]))
     np.testing.assert_allclose(operator.function(np.sqrt, unit * np.ones(3)), unit * np.array([1.0, 2.0, 3.0]))
     assert operator.quadratic_form(np.sqrt, np.zeros(3)) == 0.0
@@ -288,7 +288,7 @@ def test_singular_matrices_are_found_out(size):
         tl.solve(operator, np.arange(size) + 1.0, duration=10.0, rng=0)
 
 
-def test_columns_and_the_zero_vector(rng):
+def test_a_zero_column_stays_zero(rng):
     A = oracles.random_spd(rng, 10, 5.0)
     operator = tl.Krylov(A, tol=1e-11)
     v = np.column_stack((rng.standard_normal(10), np.zeros(10)))
@@ -321,7 +321,7 @@ def test_eigenvectors_end_the_iteration_at_once():
         (lambda: tl.Krylov(scipy.sparse.eye_array(2), max_products=1), "max_products must be at least 2, got 1"),
     ],
 )
-def test_bad_input(make, message):
+def test_bad_input_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -333,7 +333,7 @@ def test_integer_matrices_give_floats():
     np.testing.assert_allclose(result, [1.0, 2.0])
 
 
-def test_a_first_look_at_the_bounds_may_be_the_last():
+def test_too_few_products_for_bounds_are_not_converged():
     """Two steps at most: nothing to compare with when the limit is reached."""
     operator = tl.Krylov(scipy.sparse.diags_array(np.linspace(1.0, 2.0, 50)), max_products=2)
     with pytest.raises(tl.errors.NotConverged, match="change of inf after 2 products"):

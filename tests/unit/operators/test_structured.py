@@ -11,7 +11,7 @@ from tests import oracles
 # Low rank -------------------------------------------------------------------------------------------------------------
 
 
-def test_low_rank_of_nearly_parallel_columns(rng):
+def test_low_rank_survives_nearly_parallel_columns(rng):
     """Columns that differ by 1e-5: their Gram matrix has condition number 1e10 and more."""
     U = rng.standard_normal((30, 1)) + 1e-5 * rng.standard_normal((30, 4))
     A = 0.5 * np.eye(30) + U @ U.T
@@ -24,7 +24,7 @@ def test_low_rank_of_nearly_parallel_columns(rng):
     np.testing.assert_allclose(operator.function(np.reciprocal, v), np.linalg.solve(A, v), rtol=1e-9)
 
 
-def test_low_rank_of_columns_at_the_edge_of_rounding(rng):
+def test_low_rank_survives_columns_at_the_edge_of_rounding(rng):
     """Columns that differ by 3e-7: at the limit of what a Gram matrix can tell apart."""
     U = rng.standard_normal((30, 1)) + 3e-7 * rng.standard_normal((30, 4))
     operator = tl.LowRank(0.5, U)
@@ -33,7 +33,7 @@ def test_low_rank_of_columns_at_the_edge_of_rounding(rng):
     np.testing.assert_allclose(noise @ noise.T, np.eye(30), atol=1e-11)
 
 
-def test_low_rank_columns_of_very_different_length(rng):
+def test_low_rank_survives_columns_of_very_different_length(rng):
     """A weight may make up for a short column: U S U^T is what counts."""
     U = rng.standard_normal((12, 2)) * [1.0, 1e-8]
     S = np.array([1.0, 1e16])
@@ -41,7 +41,7 @@ def test_low_rank_columns_of_very_different_length(rng):
     np.testing.assert_allclose(tl.LowRank(1.0, U, S).dense(), A, atol=1e-9 * np.linalg.norm(A))
 
 
-def test_low_rank_with_dependent_columns(rng):
+def test_low_rank_drops_dependent_columns(rng):
     u = rng.standard_normal((10, 2))
     U = np.column_stack((u, u @ [1.0, -2.0]))
     operator = tl.LowRank(0.5, U)
@@ -49,7 +49,7 @@ def test_low_rank_with_dependent_columns(rng):
     np.testing.assert_allclose(operator.dense(), 0.5 * np.eye(10) + U @ U.T, atol=1e-12)
 
 
-def test_low_rank_of_nothing():
+def test_low_rank_of_zero_columns_is_a_multiple_of_the_identity():
     """U = 0 leaves sigma I."""
     operator = tl.LowRank(0.5, np.zeros((6, 2)))
     assert operator.rank == 0
@@ -104,7 +104,7 @@ def test_low_rank_weights_may_be_negative_as_long_as_the_sum_is_definite(rng):
         (1.0, [[np.nan]], None, r"U must be finite, got nan at index \(0, 0\)"),
     ],
 )
-def test_low_rank_refuses(sigma, U, S, message):
+def test_low_rank_refuses_bad_input(sigma, U, S, message):
     with pytest.raises(ValueError, match=message):
         tl.LowRank(sigma, U, S)
 
@@ -132,7 +132,7 @@ def test_kronecker_of_two_negative_factors_is_positive():
     assert tl.Kronecker([[-2.0]], [[-3.0]]).bounds == (6.0, 6.0)
 
 
-def test_kronecker_refuses():
+def test_kronecker_refuses_bad_input():
     with pytest.raises(ValueError, match="damping must be non-negative and finite, got -1"):
         tl.Kronecker(np.eye(2), np.eye(2), damping=-1)
     with pytest.raises(ValueError, match=r"B must be a square matrix of shape \(d, d\), got \(2, 3\)"):

@@ -36,16 +36,16 @@ def step_and_observe(optimizer, loss, gradient, curvature, theta, state):
     ("ratio", "expected"),
     [(0.9, 0.5), (0.75, 1.0), (0.5, 1.0), (0.25, 1.0), (0.2, 2.0), (-3.0, 2.0), (float("nan"), 1.0)],
 )
-def test_rule(ratio, expected):
+def test_damping_moves_by_the_rule_of_levenberg_and_marquardt(ratio, expected):
     assert LevenbergMarquardt(1.0, factor=0.5).follow(1.0, ratio) == expected
 
 
-def test_minimum():
+def test_damping_never_falls_below_its_minimum():
     assert LevenbergMarquardt(1.0, factor=0.5, minimum=0.8).follow(1.0, 1.0) == 0.8
 
 
 @pytest.mark.parametrize("make", [Newton, lambda damping: KFAC(0.7, damping, momentum=0.5)])
-def test_ratio_by_its_definition(rng, make):
+def test_reduction_ratio_is_that_of_its_definition(rng, make):
     """A loss that is no quadratic: rho from the losses and the model, written out."""
     M = oracles.random_spd(rng, 5, 10.0)
 

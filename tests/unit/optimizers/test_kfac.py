@@ -86,7 +86,7 @@ def test_null_space_of_deficient_factors_is_damped_exactly(rng):
     np.testing.assert_allclose(theta, -np.linalg.solve(np.kron(A, G) + 1e-2 * np.eye(12), g), rtol=1e-11, atol=1e-10)
 
 
-def test_condition_number_in_the_report(rng):
+def test_condition_number_is_reported(rng):
     matrices, g = batch(rng), rng.standard_normal(N)
     for split in ("exact", "pi"):
         _, state = first_step(KFAC(1.0, 1e-2, split=split), g, curvature(matrices))
@@ -135,7 +135,7 @@ class Reference:
 
 
 @pytest.mark.parametrize(("interval", "momentum"), [(1, 0.0), (3, 0.9)])
-def test_a_run_against_dense_matrices(rng, interval, momentum):
+def test_a_run_is_that_of_dense_matrices(rng, interval, momentum):
     """Eigenvalues and bases are those of the last refreshment, blocks without a basis those of now."""
     reference = Reference(0.8, interval, 1e-2, 0.1, momentum)
     optimizer = KFAC(0.1, 1e-2, tracking=Tracking(decay=0.8, interval=interval), momentum=momentum)
@@ -172,7 +172,7 @@ def test_kl_clip_holds_the_length_of_the_step(rng):
     assert first_step(free, g, F)[1].report.clipped is None
 
 
-def test_kl_clip_of_a_rate_of_zero(rng):
+def test_kl_clip_at_a_rate_of_zero_moves_nothing(rng):
     optimizer = KFAC(1.0, 0.1, kl_clip=1e-3)
     optimizer.learning_rate = 0.0  # as a schedule of another framework may begin
     theta, state = first_step(optimizer, np.ones(2), DiagonalCurvature([1.0, 2.0]))
@@ -185,13 +185,13 @@ def test_kl_clip_of_a_length_above_the_largest_float_is_refused():
         first_step(KFAC(1.0, 0.1, kl_clip=1e-3), np.full(1, 1e160), DiagonalCurvature([1.0]))
 
 
-def test_kl_clip_of_no_gradient(rng):
+def test_kl_clip_of_a_zero_gradient_moves_nothing(rng):
     theta, state = first_step(KFAC(1.0, 1e-2, kl_clip=1.0), np.zeros(N), curvature(batch(rng)))
     np.testing.assert_array_equal(theta, np.zeros(N))
     assert state.report.clipped is None
 
 
-def test_report_under_a_metric(rng):
+def test_report_uses_the_metric_that_is_given(rng):
     matrices, g = batch(rng), rng.standard_normal(N)
     F = curvature(matrices)
     theta, state = first_step(KFAC(0.3, 1e-8), g, F, metric=F)

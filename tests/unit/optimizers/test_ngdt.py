@@ -104,7 +104,7 @@ def inverse_by_hand(dense, how, tau, damping=0.0):
 
 @pytest.mark.parametrize("how", ["truncation", "tikhonov", "flooring", "soft"])
 @pytest.mark.parametrize("case", range(4))
-def test_what_stands_for_the_inverse(rng, how, case):
+def test_each_substitute_for_the_inverse_is_its_dense_form(rng, how, case):
     F, dense, gradient = list(curvatures(rng))[case]
     damping = 0.3 if how == "tikhonov" else 0.0
     tau = 0.25 * np.linalg.eigvalsh(dense)[-1]
@@ -230,7 +230,7 @@ def test_a_large_cap_of_a_small_gradient_stays_finite():
     assert details["predicted_cost"] == pytest.approx(1e80, rel=1e-3)  # 1e-320 has four digits
 
 
-def test_soft_cut_off_of_the_smallest_eigenvalues():
+def test_soft_cut_off_limits_the_weights_of_small_eigenvalues():
     d, report = take(NGDT(inverse="soft", null_ratio=0.1), np.ones(4), DiagonalCurvature([1.0, 1e-310, 1e-9, 0.0]))
     weights = np.array([1.0, 0.1, 1e9 / (1.0 + 1e6) + 0.1, 0.1])
     np.testing.assert_allclose(-d / report.learning_rate, weights, rtol=1e-12)
@@ -282,7 +282,7 @@ def test_a_zero_gradient_is_a_zero_step_and_a_zero_curvature_says_what_to_do():
         ({"tracking": 3}, "tracking must be a Tracking"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         NGDT(**options)
 

@@ -255,12 +255,12 @@ def test_a_zero_gradient_is_a_zero_step(problem):
         ({"split": "half"}, "split must be one of"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ThermodynamicKFAC(**({"learning_rate": 0.1, "damping": 0.1} | options))
 
 
-def test_bad_steps(problem):
+def test_bad_steps_are_refused(problem):
     F, gradient, _ = problem
     optimizer = ThermodynamicKFAC(1.0, DAMPING)
     state = optimizer.init(np.zeros(SIZE))

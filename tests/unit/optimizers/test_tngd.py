@@ -79,7 +79,7 @@ def test_ends_are_natural_gradient_and_sgd(shape, rng):
 
 @pytest.mark.parametrize("start", MODES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_finite_time_without_damping(shape, start, rng):
+def test_finite_time_without_damping_filters_every_shape(shape, start, rng):
     """Spectral filters of every shape, null space included: the mean there grows as time times the gradient."""
     F, dense = curvatures(rng)[shape]
     g = rng.standard_normal(N)
@@ -102,7 +102,7 @@ def test_noise_is_that_of_the_law(shape, rng):
     oracles.sampled_moments_agree(-np.array(steps), mean, covariance)
 
 
-def test_noise_at_equilibrium_and_over_reads(rng):
+def test_noise_at_equilibrium_and_over_reads_is_that_of_the_law(rng):
     F, dense = curvatures(rng)["low rank"]
     A, g = dense + 0.5 * np.eye(N), rng.standard_normal(N)
     for options, law in (

@@ -53,7 +53,7 @@ OPTIONS = [
     ],
     ids=["non-normal", "rotation", "negative", "growing"],
 )
-def test_answer_lies_within_five_standard_errors(function, A, exact, options):
+def test_answer_lies_within_five_stderr(function, A, exact, options):
     r = function(A, rng=2, **options)
     assert (np.abs(r.value - exact) < 5 * r.stderr).all()
     assert np.sqrt(np.sum(r.stderr**2)) < 0.3 * np.linalg.norm(exact)
@@ -71,7 +71,7 @@ def test_non_normal_limit_is_the_exponential():
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0])
-def test_error_is_the_published_sum(alpha):
+def test_stderr_is_the_published_sum(alpha):
     A = NON_NORMAL + np.eye(3)  # its symmetric part is definite from a shift of about 0.1 on
     r = negexpm(A, n_reads=10**6, alpha=alpha, rng=0)
     exact = np.exp(2 * alpha) * endless_mean_square(A + alpha * np.eye(3)) / 1e6
@@ -89,7 +89,7 @@ def test_variance_of_the_sampled_answers_is_that_sum():
 
 
 @pytest.mark.parametrize(("d", "absolute", "relative"), [(64, 1326.0, 6137.0), (128, 5281.0, 12189.0)])
-def test_crossing_times_of_the_matrix_exponential_paper(d, absolute, relative):
+def test_crossing_times_are_those_of_the_matrix_exponential_paper(d, absolute, relative):
     """Wishart panel: 12 us a read, the time at which the error crosses 8.0, and 0.9 of ||e^-A||."""
     A = wishart(d, 5)
     norm = np.linalg.norm(scipy.linalg.expm(-A))
@@ -181,7 +181,7 @@ def test_start_at_zero_without_burn_in_is_warned_about_and_simulated():
     assert runs[0].stderr_kind == "chains"
 
 
-def test_rotation_to_thirty_digits():
+def test_limit_of_a_rotation_is_the_exponential_to_thirty_digits():
     """The limit itself, without noise: what the planner knows is the exponential at 30 digits."""
     mp = mpmath.mp.clone()
     mp.dps = 30
@@ -235,7 +235,7 @@ def test_indefinite_shift_carries_its_eigenvalue():
     assert caught.value.eigenvalue == pytest.approx(-0.5)
 
 
-def test_no_law_is_said_to_be_none():
+def test_a_missing_law_is_refused():
     with pytest.raises(NoClosedLaw, match="path"):
         negexpm(TURN, n_reads=10, simulator="law")
     with pytest.raises(NoClosedLaw, match="rounded"):

@@ -38,7 +38,7 @@ MODES = {
 
 @pytest.mark.parametrize("kind", OPERATORS)
 @pytest.mark.parametrize("mode", MODES)
-def test_the_inverse_within_its_error_bars(kind, mode, rng):
+def test_answer_lies_within_five_stderr(kind, mode, rng):
     operator = OPERATORS[kind](rng)
     result = tl.inv(operator, rng=rng, beta=2.0, **MODES[mode])
     exact = np.linalg.inv(operator.dense())
@@ -74,7 +74,7 @@ def test_independent_reads_are_wishart(simulator, n_reads, A, rng):
 
 
 @pytest.mark.parametrize("kind", ["Dense", "LowRank", "Kronecker", "Diagonal"])
-def test_error_bar_of_correlated_reads(kind, rng):
+def test_stderr_of_correlated_reads_is_the_sum_over_lags(kind, rng):
     """Against Wick's theorem summed over all lags, on the dense matrix."""
     operator = OPERATORS[kind](rng)
     for n, spacing in ((1, 1.0), (7, 0.4), (60, 2.0)):
@@ -86,13 +86,13 @@ def test_error_bar_of_correlated_reads(kind, rng):
         np.testing.assert_allclose(chains.stderr, result.stderr / 2, rtol=1e-9, atol=1e-12)
 
 
-def test_error_bar_of_independent_reads(A):
+def test_stderr_of_independent_reads_is_that_of_a_wishart_matrix(A):
     S = np.linalg.inv(A)
     result = tl.inv(A, n_reads=50, n_chains=2, rng=0)
     np.testing.assert_allclose(result.stderr, np.sqrt((np.outer(np.diag(S), np.diag(S)) + S**2) / 100), rtol=1e-9)
 
 
-def test_error_bar_from_the_scatter_of_chains(A, rng):
+def test_stderr_from_the_scatter_of_chains_is_that_of_the_law(A, rng):
     result = tl.inv(A, n_reads=50, read_spacing=1.0, n_chains=400, beta=2.0, rng=rng)
     assert result.stderr_kind == "chains"
     exact = 2.0 * np.sqrt(oracles.second_moment_variance(A, 2.0, 50, 1.0) / 400)
@@ -121,7 +121,7 @@ def test_a_short_burn_in_is_in_the_law(simulator, A, rng):
 
 
 @pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
-def test_a_short_burn_in_of_spaced_reads(A, rng):
+def test_a_short_burn_in_of_spaced_reads_is_in_the_law(A, rng):
     covariances = [oracles.voltage_law(A, np.zeros(4), np.zeros(4), 1.0, 0.3 + 0.5 * k)[1] for k in range(3)]
     expected = sum(covariances) / 3
     result = tl.inv(A, n_reads=3, read_spacing=0.5, burn_in=0.3, n_chains=3000, rng=rng)
@@ -133,7 +133,7 @@ def test_a_short_burn_in_of_spaced_reads(A, rng):
 
 @pytest.mark.parametrize("options", [{"n_reads": 50}, {"n_reads": 50, "read_spacing": 1.0}, {"duration": 50.0}])
 @pytest.mark.parametrize("n_chains", [1, 64])
-def test_burn_in_rule(options, n_chains, A):
+def test_burn_in_leaves_a_tenth_of_the_stderr(options, n_chains, A):
     """Frobenius norm of the bias at most a tenth of that of the standard error."""
     result = tl.inv(A, rng=0, n_chains=n_chains, **options)
     S, bias = np.linalg.inv(A), 0.0
@@ -170,7 +170,7 @@ def test_rtol_takes_the_fewest_reads_that_do(spacing, n_chains, A):
     assert relative(result.n_reads) <= 0.1 * (1 + 1e-9) < relative(result.n_reads - 1) * 1.0001
 
 
-def test_rtol_and_what_the_converters_leave(A):
+def test_rtol_below_the_rounding_of_the_matrix_is_refused(A):
     device = tl.Device(matrix_bits=5)
     with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.001 cannot be reached"):
         tl.inv(A, rtol=1e-3, device=device)
@@ -180,7 +180,7 @@ def test_rtol_and_what_the_converters_leave(A):
 
 @pytest.mark.parametrize("spacing", [None, 2.0])
 @pytest.mark.parametrize("bits", [1, 2])
-def test_rtol_below_what_coarse_reads_allow(bits, spacing, A):
+def test_rtol_below_the_rounding_of_coarse_reads_is_refused(bits, spacing, A):
     """Steps wider than the noise: the error of rounding has no known variance then, and does not average out."""
     with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.02 cannot be reached"):
         tl.inv(A, rtol=0.02, read_spacing=spacing, device=tl.Device(adc_bits=bits), rng=0)
@@ -241,7 +241,7 @@ READING = {
 
 
 @pytest.mark.parametrize("name", READING)
-def test_what_reading_adds_is_taken_off_and_in_the_error_bar(name, rng):
+def test_read_noise_is_subtracted_and_in_the_stderr(name, rng):
     """120 answers: no bias beyond their errors, and a scatter that is the one stated."""
     device, options = READING[name]
     z = []
@@ -282,7 +282,7 @@ def test_cost_does_not_grow_with_independent_reads(A):
     np.testing.assert_allclose(result.value, np.linalg.inv(A), rtol=1e-3, atol=1e-3)
 
 
-def test_times_and_conversions(A):
+def test_cost_counts_times_and_conversions(A):
     device = tl.Device.tngd(adc_bits=None)
     result = tl.inv(A, n_reads=50, burn_in=40.0, device=device, rng=0)
     assert result.cost.relax == pytest.approx(50 * 40e-6)
@@ -299,7 +299,7 @@ def test_times_and_conversions(A):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_seeds(mode, A, seed):
+def test_the_noise_follows_the_seed(mode, A, seed):
     first = tl.inv(A, rng=seed, **MODES[mode]).value
     np.testing.assert_array_equal(first, tl.inv(A, rng=seed, **MODES[mode]).value)
     np.testing.assert_array_equal(first, tl.inv(A, rng=np.random.default_rng(seed), **MODES[mode]).value)
@@ -308,7 +308,7 @@ def test_seeds(mode, A, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32])
-def test_types(dtype):
+def test_integers_and_single_precision_give_float64(dtype):
     result = tl.inv(np.array([[2, 1], [1, 3]], dtype=dtype), n_reads=10, rng=0)
     assert result.value.dtype == result.stderr.dtype == np.float64
 
@@ -348,7 +348,7 @@ def test_arrays_of_the_caller_stay_as_they_are(mode, A):
         ({"device": tl.Device(matrix_bits=2), "A": [[1.0, 0.6], [0.6, 0.4]]}, r"as programmed \(matrix_bits=2"),
     ],
 )
-def test_refusals(options, message):
+def test_bad_input_is_refused(options, message):
     arguments = {"A": np.eye(2), "n_reads": 5} | options
     matrix = arguments.pop("A")
     with pytest.raises(ValueError, match=message):

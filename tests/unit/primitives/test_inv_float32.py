@@ -37,7 +37,7 @@ def test_the_same_noise_gives_nearly_the_same_answer(d, options, rng):
     np.testing.assert_array_equal(single.stderr, double.stderr)
 
 
-def test_error_bars_hold(rng):
+def test_scores_of_single_precision_are_calibrated(rng):
     """z-scores of all entries of 300 runs, against the exact inverse."""
     A = oracles.random_spd(rng, 3, 8.0)
     runs = [tl.inv(A, n_reads=200, read_spacing=1.0, dtype="float32", rng=rng) for _ in range(300)]
@@ -48,14 +48,14 @@ def test_error_bars_hold(rng):
     assert (np.abs(spread - 1.0) < 5 * np.sqrt((kurtosis - 1.0) / 300)).all()
 
 
-def test_converted_reads(rng):
+def test_converted_reads_of_single_precision_lie_within_the_stderr(rng):
     A = oracles.random_spd(rng, 4, 8.0)
     result = tl.inv(A, n_reads=3000, read_spacing=1.0, dtype="float32", device=tl.Device(adc_bits=8), rng=rng)
     assert (np.abs(result.value - np.linalg.inv(A)) < 5 * result.stderr).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, "float32", np.dtype("float32")])
-def test_names_of_the_precision(dtype, rng):
+def test_all_names_of_the_precision_are_one(dtype, rng):
     A = oracles.random_spd(rng, 3, 8.0)
     values = [tl.inv(A, n_reads=50, read_spacing=1.0, dtype=t, rng=0).value for t in (dtype, np.float32)]
     np.testing.assert_array_equal(*values)
@@ -73,6 +73,6 @@ def test_names_of_the_precision(dtype, rng):
         ({"read_spacing": 1e-5}, "lambda_min times the spacing of the reads is 1e-05, and must be at least 3e-05"),
     ],
 )
-def test_refusals(options, message):
+def test_bad_input_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         tl.inv(np.diag([1.0, 2.0]), **({"n_reads": 10, "read_spacing": 1.0, "dtype": "float32", "rng": 0} | options))

@@ -23,7 +23,7 @@ QUICK = {"duration": 10.0, "n_paths": 300, "n_steps": 20}
 
 @pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
 @pytest.mark.parametrize("A0", [None, 1.1, OTHER, Diagonal([1.0, 1.5, 2.0])])
-def test_answer_lies_within_five_standard_errors(estimator, A0):
+def test_answer_lies_within_five_stderr(estimator, A0):
     plain = isinstance(A0, np.ndarray | Diagonal)  # these do not commute with A3: Euler steps, which must be short
     r = logdet(A3, A0, estimator=estimator, duration=20.0, n_paths=300, n_steps=120 if plain else 40, rng=31)
     assert r.stepping == ("euler" if plain else "exact")
@@ -35,7 +35,7 @@ def test_answer_lies_within_five_standard_errors(estimator, A0):
     assert r.work.shape == (300,)
 
 
-def test_reference_is_known_digitally():
+def test_reference_determinant_is_digital():
     assert logdet(A3, rng=0, **QUICK).reference == pytest.approx(3 * np.log(np.trace(A3) / 3))
     assert logdet(A3, 2.0, rng=0, **QUICK).reference == pytest.approx(3 * np.log(2.0))
     r = logdet(A3, OTHER, rng=0, **QUICK | {"n_steps": 40})
@@ -130,7 +130,7 @@ def test_steps_converge_to_the_continuous_ramp_at_second_order():
     assert np.polyfit(np.log(steps), np.log(np.abs(gaps)), 1)[0] == pytest.approx(-2.0, abs=0.05)
 
 
-def test_slow_limit_of_matrices_that_do_not_commute():
+def test_slow_limit_of_noncommuting_matrices_is_reached():
     """Against the relaxation of the covariance: S' = 2 - A S - S A, W = int tr(A' S) / 2, for a slow ramp."""
     A0, A, tau = OTHER[:2, :2], A3[:2, :2], 400.0
     change = (A - A0) / tau

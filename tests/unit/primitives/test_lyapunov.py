@@ -49,7 +49,7 @@ DRIFTS = {
 @pytest.mark.parametrize("lag", [0, 1])
 @pytest.mark.parametrize("action", [False, True])
 @pytest.mark.parametrize("n", [1, 2, 3, 20])
-def test_variance_of_few_products(drift, lag, action, n):
+def test_variance_of_few_products_is_the_sum_over_pairs(drift, lag, action, n):
     d = len(drift)
     S = kronecker_lyapunov(drift, 0.3 * np.eye(d))
     V = np.array([[1.0, -0.3], [0.2, 2.0], [0.5, 0.5]])[:d] if action else None
@@ -60,7 +60,7 @@ def test_variance_of_few_products(drift, lag, action, n):
 @pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS.keys())
 @pytest.mark.parametrize("lag", [0, 1])
 @pytest.mark.parametrize("n", [64, 65, 130, 1000])
-def test_variance_of_many_products_lag_by_lag(drift, lag, n):
+def test_variance_of_many_products_is_the_sum_over_lags(drift, lag, n):
     """The panels against a plain sum over all lags."""
     S = kronecker_lyapunov(drift, 0.3 * np.eye(len(drift)))
     exact = oracles.variance_lag_by_lag(drift, S, n, lag)
@@ -68,7 +68,7 @@ def test_variance_of_many_products_lag_by_lag(drift, lag, n):
 
 
 @pytest.mark.parametrize("rate", [1e-1, 1e-3, 1e-5])
-def test_variance_of_endless_reads_of_one_mode(rate):
+def test_variance_of_endless_reads_of_one_mode_is_a_geometric_series(rate):
     """n var -> 2 S^2 coth(rate): the geometric series of e^{-2 rate k}, over up to a million correlated reads."""
     S = np.array([[0.7]])
     exact = 2 * 0.49 / np.tanh(rate)
@@ -78,7 +78,7 @@ def test_variance_of_endless_reads_of_one_mode(rate):
     assert moment_variance(np.array([[rate]]), S, n)[0, 0] == pytest.approx(2 * 0.49 * dense.mean(), rel=1e-9)
 
 
-def test_standard_error_is_that_of_inv_where_both_apply():
+def test_stderr_is_that_of_inv_where_both_apply():
     B = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 0.3]])
     for options in ({"n_reads": 500}, {"n_reads": 5000, "read_spacing": 0.05}, {"n_reads": 300, "read_spacing": 3.0}):
         ours = lyapunov(B, 2.0, burn_in=100.0, rng=0, **options)
@@ -105,7 +105,7 @@ def test_standard_error_is_that_of_inv_where_both_apply():
         {"duration": 2000.0, "device": tl.Device(read_noise=1e-4, adc_bits=14)},
     ],
 )
-def test_answer_lies_within_five_standard_errors(options):
+def test_answer_lies_within_five_stderr(options):
     r = lyapunov(A, R, rng=1, **options)
     np.testing.assert_array_equal(r.value, r.value.T)
     extra = 1e-4 if "duration" in options and "device" in options else 0.0  # one conversion: not in the noise
@@ -116,7 +116,7 @@ def test_answer_lies_within_five_standard_errors(options):
     assert r.simulator == ("law" if law else "path")
 
 
-def test_singular_noise_and_a_larger_general_drift():
+def test_singular_noise_on_a_larger_general_drift_is_right():
     rng = np.random.default_rng(8)
     d = 12
     B = rng.standard_normal((d, d)) + 6.0 * np.eye(d)
@@ -127,7 +127,7 @@ def test_singular_noise_and_a_larger_general_drift():
         assert (np.abs(r.value - exact) < 5 * r.stderr).all()
 
 
-def test_fewer_reads_than_dimensions():
+def test_fewer_reads_than_dimensions_give_a_singular_answer():
     r = lyapunov(np.diag([1.0, 2.0, 3.0, 4.0]), 1.0, n_reads=2, rng=0)
     assert np.linalg.matrix_rank(r.value) == 2
 
@@ -140,7 +140,7 @@ def test_planned_reads_reach_the_error(spacing):
     assert rms == pytest.approx(0.1, rel=0.15)
 
 
-def test_beta_only_matters_beside_read_noise():
+def test_beta_matters_only_together_with_read_noise():
     one, hundred = (lyapunov(A, R, n_reads=100, read_spacing=0.5, beta=beta, rng=0).value for beta in (1.0, 100.0))
     np.testing.assert_allclose(one, hundred, rtol=1e-12)
     noisy = [lyapunov(A, R, n_reads=100, device=tl.Device(beta=beta, read_noise=0.1)).stderr for beta in (1.0, 100.0)]
@@ -216,7 +216,7 @@ def test_bad_input_is_named(call, message):
         call()
 
 
-def test_no_law_is_said_to_be_none():
+def test_a_missing_law_is_refused():
     with pytest.raises(NoClosedLaw, match="path"):
         lyapunov(A, R, n_reads=10, read_spacing=1.0, simulator="law")
     with pytest.raises(NoClosedLaw, match="rounded"):

@@ -122,7 +122,7 @@ def test_reads_are_shared_out_by_weight():
         ),
     ],
 )
-def test_bad_input(call, message):
+def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 

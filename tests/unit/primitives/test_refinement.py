@@ -42,7 +42,7 @@ def test_reaches_rtol_on_an_ill_conditioned_matrix_with_a_12_bit_device(seed):
 @pytest.mark.parametrize("d", [20, 150])
 @pytest.mark.parametrize("kappa", [10.0, 300.0])
 @pytest.mark.parametrize("beta", [1.0, 100.0])
-def test_contraction_knows_neither_kappa_nor_d(d, kappa, beta):
+def test_contraction_is_independent_of_condition_number_and_dimension(d, kappa, beta):
     A, b = tl.problems.with_condition(d, kappa, rng=1), np.random.default_rng(2).standard_normal(d)
     duration = 40.0 * kappa  # long beside the slowest relaxation time, kappa
     r = tl.solve(A, b, duration=duration, refine=True, rtol=1e-11, beta=beta, rng=3)
@@ -82,7 +82,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_lucky_round_ends_it(name):
+def test_a_lucky_round_does_not_end_refinement(name):
     """A correction that is small by luck is not an answer: the rms error over 200 seeds is at most rtol."""
     A, b, rtol = CASES[name]
     operator, truth = tl.Dense(A), exact_solution(A, b)
@@ -92,7 +92,7 @@ def test_no_lucky_round_ends_it(name):
 
 
 @pytest.mark.parametrize("duration", [2.0, 3.0])
-def test_an_unlucky_round_does_not_end_it_either(duration):
+def test_an_unlucky_round_does_not_end_refinement(duration):
     """Rounds so short that a fifth of them make things worse still get there."""
     operator = tl.Dense([[1.0]])
     for seed in range(100):
@@ -109,7 +109,7 @@ def test_products_alone_need_two_small_corrections():
         assert relative_error(r.value, np.array([1.0, 1.0 / 3.0])) < 1e-3
 
 
-def test_at_the_rounding_floor_it_gives_up():
+def test_refinement_stops_at_the_rounding_floor():
     A = tl.problems.with_condition(50, 1e13, rng=0)
     for seed in range(5):
         with pytest.raises(tl.errors.NotConverged, match="near 1e-16 times the condition number") as error:
@@ -126,7 +126,7 @@ def test_units_of_b_do_not_matter(unit):
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-6])
-def test_a_short_burn_in_is_told_once_in_the_units_of_b(unit):
+def test_a_short_burn_in_is_warned_about_once_in_the_units_of_b(unit):
     """What the first round leaves out: e^{-A t0} phi(A duration) A^-1 b, from discharged cells."""
     A, b = np.diag([1.0, 0.25]), unit * np.array([2.0, 1.0])
     with pytest.warns(tl.errors.NotEquilibrated) as seen:
@@ -197,7 +197,7 @@ def test_matrix_is_loaded_once_and_right_hand_sides_every_round():
     assert r.cost.relax == pytest.approx(sum(each.burn_in for each in r.rounds) * 1e-6)
 
 
-def test_same_seed_same_bits_and_a_history_in_print():
+def test_same_seed_gives_the_same_bits_and_the_history_is_printed():
     A, b = kernel_matrix(10), np.ones(10)
     one, two = (tl.solve(A, b, refine=True, rtol=1e-8, rng=4) for _ in range(2))
     assert np.array_equal(one.value, two.value)
@@ -216,7 +216,7 @@ def test_same_seed_same_bits_and_a_history_in_print():
         ({"rtol": 1e-3, "simulator": "psychic"}, "simulator must be one of 'auto', 'law', 'path'"),
     ],
 )
-def test_bad_requests(options, message):
+def test_bad_requests_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         tl.solve(kernel_matrix(10), np.ones(10), rng=0, **({"refine": True} | options))
 
@@ -254,6 +254,6 @@ def test_preconditioner_cuts_outer_iterations():
     assert M.host.cost.seconds > 0
 
 
-def test_preconditioner_of_nothing_is_nothing():
+def test_preconditioner_of_zero_is_zero():
     M = tl.as_preconditioner(np.eye(3), duration=10.0, rng=0)
     assert not M.matvec(np.zeros(3)).any()

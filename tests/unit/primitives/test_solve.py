@@ -36,7 +36,7 @@ READOUTS = {
 @pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
 @pytest.mark.parametrize("simulator", ["law", "path"])
 @pytest.mark.parametrize("kind", READOUTS)
-def test_value_and_error_bar_are_those_of_the_protocol(kind, simulator, A, b, rng):
+def test_value_and_stderr_are_those_of_the_protocol(kind, simulator, A, b, rng):
     """From x0 with a burn-in that is too short: value at beta = inf, stderr at beta = 3, by matrix exponentials."""
     options, times = READOUTS[kind]
     x0 = rng.standard_normal(6)
@@ -69,7 +69,7 @@ def test_columns_of_many_chains_do_not_get_mixed_up(simulator, A, rng):
 
 
 @pytest.mark.filterwarnings("ignore::thermolinalg.errors.NotEquilibrated")
-def test_start(A, rng):
+def test_start_is_one_per_column_or_shared(A, rng):
     """x0 like b, or one start for all columns."""
     b, x0 = rng.standard_normal((6, 2)), rng.standard_normal((6, 2))
     options = {"duration": 3.0, "burn_in": 0.5, "beta": np.inf}
@@ -103,7 +103,7 @@ def test_without_noise_and_without_a_drive_the_start_is_forgotten(A, rng):
     assert np.linalg.norm(result.value) < 1e-10
 
 
-def test_zero_right_hand_side(A):
+def test_answer_to_zero_is_noise(A):
     result = tl.solve(A, np.zeros(6), duration=10.0, rng=0)
     assert (np.abs(result.value) < 5 * result.stderr).all()
 
@@ -150,7 +150,7 @@ def test_krylov_has_no_path(A, b):
 
 
 @pytest.mark.parametrize("make", [scipy.sparse.csr_array, lambda A: LinearOperator(A.shape, A.dot, dtype=float)])
-def test_krylov_solves(make, A, b, rng):
+def test_krylov_solves_with_an_rms_stderr(make, A, b, rng):
     operator = tl.Krylov(make(A), bounds=np.linalg.eigvalsh(A)[[0, -1]], tol=1e-10)
     exact = np.linalg.solve(A, b)
     np.testing.assert_allclose(tl.solve(operator, b, duration=10.0, beta=np.inf).value, exact, rtol=1e-7)
@@ -177,7 +177,7 @@ def bias_of(kind, A, b, x0, t0):
 @pytest.mark.parametrize("n_chains", [1, 100])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 1e4])
 @pytest.mark.parametrize("kind", READOUTS)
-def test_burn_in_rule(kind, scale, n_chains, A, b, rng):
+def test_burn_in_leaves_a_tenth_of_the_stderr(kind, scale, n_chains, A, b, rng):
     """The bias that is left is at most a tenth of the standard error of the answer; after a start from far away hardly
     less time would do."""
     x0, b = scale * rng.standard_normal(6), scale * b
@@ -288,14 +288,14 @@ def test_rtol_of_krylov_counts_rounding_in(A, b):
     assert result.caution >= 1.0
 
 
-def test_rtol_below_the_read_noise(A, b):
+def test_rtol_below_the_read_noise_is_refused(A, b):
     device = tl.Device(read_noise=1.0)
     with pytest.raises(tl.errors.QuantizationFloor, match=r"rtol = 0.001 lies below the read noise of one conversion"):
         tl.solve(A, b, rtol=1e-3, device=device)
     assert tl.solve(A, b, rtol=0.05, read_spacing=1.0, device=device, rng=0).n_reads > 6  # reads average it away
 
 
-def test_rtol_of_nothing(A):
+def test_rtol_of_a_zero_answer_or_without_noise_is_refused(A):
     with pytest.raises(ValueError, match="rtol is relative to the norm of x, which is zero; give duration or n_reads"):
         tl.solve(A, np.zeros(6), rtol=0.1)
     with pytest.raises(ValueError, match="beta = inf has none; give duration or n_reads"):
@@ -315,7 +315,7 @@ def test_rtol_of_nothing(A):
         (tl.Device(beta=1e4, adc_bits=8, adc_range=150.0, read_noise=0.5), {"duration": 100.0}),
     ],
 )
-def test_error_bar_covers_read_noise_and_rounding(device, options, A, rng):
+def test_stderr_covers_read_noise_and_rounding(device, options, A, rng):
     """Small thermal noise, so that reading decides; b changes, so that answers lie anywhere between the levels."""
     operator = tl.Dense(A)
     z = []
@@ -326,7 +326,7 @@ def test_error_bar_covers_read_noise_and_rounding(device, options, A, rng):
     assert abs(np.sqrt(np.mean(np.square(z))) - 1.0) < 5 / np.sqrt(2 * 300 * 6)
 
 
-def test_a_device_and_its_beta(A, b):
+def test_beta_is_that_of_the_device(A, b):
     assert tl.solve(A, b, duration=5.0, device=tl.Device(beta=7.0), rng=0).device.beta == 7.0
     np.testing.assert_array_equal(
         tl.solve(A, b, duration=5.0, device=tl.Device(beta=7.0), rng=0).value,
@@ -337,7 +337,7 @@ def test_a_device_and_its_beta(A, b):
 # Seeds, types, and what belongs to the caller -------------------------------------------------------------------------
 
 
-def test_seeds(A, b, seed):
+def test_the_noise_follows_the_seed(A, b, seed):
     kinds = (seed, np.random.default_rng(seed), np.random.SeedSequence(seed), np.random.PCG64(seed))
     values = [tl.solve(A, b, duration=5.0, rng=rng).value for rng in kinds]
     for value in values[1:]:
@@ -349,7 +349,7 @@ def test_seeds(A, b, seed):
     assert not np.array_equal(first, second)
 
 
-def test_an_error_bar_does_not_depend_on_when_it_is_asked_for(A, b, seed):
+def test_stderr_does_not_depend_on_when_it_is_asked_for(A, b, seed):
     """A stochastic trace draws from a stream of its own."""
     operator = tl.Krylov(scipy.sparse.csr_array(A))
     early, late = (tl.solve(operator, b, duration=5.0, rng=seed) for _ in range(2))
@@ -360,7 +360,7 @@ def test_an_error_bar_does_not_depend_on_when_it_is_asked_for(A, b, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, np.float64])
-def test_types(dtype):
+def test_integers_and_single_precision_give_float64(dtype):
     A, b = np.array([[3, 1], [1, 2]], dtype=dtype), np.array([1, -1], dtype=dtype)
     result = tl.solve(A, b, duration=1e12, x0=b, rng=0)
     assert result.value.dtype == result.stderr.dtype == np.float64
@@ -390,7 +390,7 @@ def test_arrays_of_the_caller_stay_as_they_are(A, rng):
     scale=st.floats(-3, 3).map(lambda u: 10.0**u),
     duration=st.floats(-2, 5).map(lambda u: 10.0**u),
 )
-def test_units(seed, d, scale, duration):
+def test_matrix_and_time_scale_against_each_other(seed, d, scale, duration):
     """A and time scale against each other: A -> s A, b -> s b, times / s, same noise, same answer."""
     rng = np.random.default_rng(seed)
     A, b = oracles.random_spd(rng, d, 10.0), rng.standard_normal(d)

@@ -80,13 +80,13 @@ def test_given_bounds_follow_a_sparse_matrix_onto_the_device():
     assert exact[-1] <= held.bounds[1] < 4.6
 
 
-def test_print_says_what_the_error_bar_leaves_out():
+def test_print_says_what_the_stderr_leaves_out():
     r = tl.solve(A, B, duration=10.0, device=tl.Device(matrix_bits=10, mismatch=1e-3), rng=0)
     assert "does not cover what matrix_bits, mismatch of the device do" in str(r)
     assert "does not cover" not in str(tl.solve(A, B, duration=10.0, rng=0))
 
 
-def test_rms_error_bar_tells_its_own_error():
+def test_rms_stderr_tells_its_own_error():
     r = tl.solve(tl.problems.laplacian(50), np.ones(50), duration=1e4, rng=0)
     assert r.stderr_kind == "rms"
     assert 0 < r.stderr_error < 0.5
@@ -144,7 +144,7 @@ def test_a_sparse_matrix_that_rounding_breaks_says_so():
         (lambda: tl.mitigate(tl.inv, A, n_reads=2.5, device=tl.Device(matrix_bits=8)), "n_reads must be an integer"),
     ],
 )
-def test_messages(call, message):
+def test_messages_name_the_value_and_the_remedy(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 

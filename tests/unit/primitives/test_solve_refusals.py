@@ -90,7 +90,7 @@ def change(**options):
         ({"rng": -1}, "rng must be None, an int, a SeedSequence or a Generator, got -1"),
     ],
 )
-def test_refusals(options, message):
+def test_bad_input_is_refused_with_its_name_and_value(options, message):
     arguments = change(**options)
     A, b = arguments.pop("A"), arguments.pop("b")
     with pytest.raises(ValueError, match=message):

@@ -97,7 +97,7 @@ def test_a_start_shares_no_memory_with_the_operator(rng):
     np.testing.assert_array_equal(operator.eigenvectors, vectors)
 
 
-def test_kinds_of_matrices_and_devices(rng):
+def test_any_matrix_and_device_can_be_warm_started(rng):
     A, b = problem(rng)
     given = warm_start(A, b, n_slow=2, beta=3.0)
     for other in (scipy.sparse.csr_array(A), tl.Dense(A)):
@@ -117,13 +117,13 @@ def test_kinds_of_matrices_and_devices(rng):
         ({"A": [[1.0, 2.0], [2.0, 1.0]]}, "A is not positive definite"),
     ],
 )
-def test_bad_input(change, message):
+def test_bad_input_is_refused(change, message):
     settings = {"A": np.eye(2), "b": np.ones(2), "n_slow": 1} | change
     with pytest.raises(ValueError, match=message):
         warm_start(settings["A"], settings["b"], n_slow=settings["n_slow"])
 
 
-def test_bad_times():
+def test_bad_times_are_refused():
     start = warm_start(np.eye(2), n_slow=1)
     with pytest.raises(ValueError, match="time must be non-negative"):
         start.covariance_transient(-1.0)

@@ -52,7 +52,7 @@ def of_matrix(f, A):
 
 
 @pytest.mark.parametrize("friction", [0.1, 2.0 * np.sqrt(1.5 / 60.0), 0.9, 6.0])
-def test_read_outs_agree_with_matrix_exponentials(friction):
+def test_protocols_agree_with_matrix_exponentials(friction):
     A, b, x0 = problem(np.random.default_rng(11))
     d, mass, beta = len(b), 1.5, 2.5
     F, Q = augmented(A, b, mass, friction, beta)
@@ -116,7 +116,7 @@ def test_autocovariance_is_the_printed_one():
     assert device.autocovariance(lag)[0, 0] == pytest.approx(printed, rel=1e-13)
 
 
-def test_relaxation_times_of_each_mode():
+def test_relaxation_time_of_each_mode_is_that_of_its_slowest_eigenvalue():
     mass, friction = 2.0, 1.0
     device = Langevin(np.diag([1.0, 0.125, 0.01]), mass=mass, friction=friction)  # the second one critical
     drift = [np.array([[0.0, -1 / mass], [lam, friction / mass]]) for lam in device.operator.rates]
@@ -126,7 +126,7 @@ def test_relaxation_times_of_each_mode():
     assert device.relaxation_times[-1] == 2 * mass / friction
 
 
-def test_critical_damping_of_the_slowest_mode():
+def test_critical_damping_relaxes_the_slowest_mode_fastest():
     device = Langevin.critically_damped(np.diag([1.0, 0.25]), mass=4.0)
     assert device.friction == critical_friction(0.25, 4.0) == 2.0
     assert device.relaxation_time == np.sqrt(4.0 / 0.25)

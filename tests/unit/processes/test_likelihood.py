@@ -40,7 +40,7 @@ def test_fit_is_a_maximum_with_the_curvature_it_reports():
     assert "798 steps" in str(r)
 
 
-def test_fit_of_one_dimension_has_the_textbook_errors():
+def test_fit_of_one_dimension_has_the_textbook_stderr():
     """An AR(1) series: var(q) = (1 - q^2)/n, so var(a) = (e^{2ah} - 1)/(n h^2)."""
     a, h, n = 0.8, 0.5, 50_000
     r = OrnsteinUhlenbeck.fit(h * np.arange(n), OrnsteinUhlenbeck([[a]], [4.0]).sample(h * np.arange(n), rng=2))
@@ -91,7 +91,7 @@ def regression_residuals(xs):
 
 
 @pytest.mark.parametrize("D", [2e-4, 2e-12, 2e-18, 2e-24])
-def test_fit_of_a_process_of_little_noise(D):
+def test_fit_of_little_noise_has_the_covariance_of_the_residuals(D):
     """The covariance over a step is that of the residuals of a regression, however small beside the increments."""
     times = 0.1 * np.arange(400)
     xs = OrnsteinUhlenbeck([[1.0, 0.3], [0.0, 2.0]], diffusion=D).sample(times, x0=[1.0, 1.0], rng=0)[0]

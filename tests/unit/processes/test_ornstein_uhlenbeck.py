@@ -120,7 +120,7 @@ def test_time_average_is_the_double_integral(A, D, duration):
 
 
 @every_case
-def test_time_average_at_both_ends(A, D):
+def test_time_average_has_its_limits_at_short_and_long_times(A, D):
     process, S = OrnsteinUhlenbeck(A, diffusion=D), kronecker_lyapunov(A, D)
     np.testing.assert_allclose(process.time_average(1e-12)[1], S, atol=1e-9 * np.abs(S).max())
     long = np.linalg.solve(A, S)
@@ -129,14 +129,14 @@ def test_time_average_at_both_ends(A, D):
     )
 
 
-def test_mean_from_a_known_start():
+def test_mean_from_a_known_start_decays_exponentially():
     A, D = CASES["jordan"]
     process = OrnsteinUhlenbeck(A, [1.0, -2.0], D)
     exact = [1.0, -2.0] + scipy.linalg.expm(-0.6 * A) @ [2.0, 7.0]
     np.testing.assert_allclose(process.mean(0.6, [3.0, 5.0]), exact, rtol=1e-13)
 
 
-def test_geometric_sum():
+def test_geometric_sum_is_the_sum_of_its_terms():
     rng = np.random.default_rng(0)
     M = 0.3 * rng.standard_normal((4, 4))
     S = np.diag([1.0, 2.0, 0.0, 3.0])
@@ -193,7 +193,7 @@ def test_samples_have_the_dense_covariance(A, D, times):
 
 
 @pytest.mark.parametrize("name", ["jordan", "modes"])
-def test_samples_from_a_known_start(name):
+def test_samples_from_a_known_start_have_the_moments_of_the_law(name):
     A = CASES["jordan"][0] if name == "jordan" else np.array([[2.0, 1.0], [1.0, 2.0]])
     process = OrnsteinUhlenbeck(A, [1.0, 2.0], 0.5)
     x = process.sample([2.0, 2.0 + 0.4], x0=[5.0, -5.0], n_chains=20_000, rng=0)
@@ -243,7 +243,7 @@ def test_a_process_says_what_it_is():
     assert OrnsteinUhlenbeck(np.diag([0.5, 2.0])).dimension == 2
 
 
-def test_same_seed_same_bits():
+def test_same_seed_gives_the_same_bits():
     process = OrnsteinUhlenbeck(*CASES["jordan"][:1])
     np.testing.assert_array_equal(process.sample([0.0, 1.0], rng=3), process.sample([0.0, 1.0], rng=3))
 

@@ -70,7 +70,7 @@ A, D, MEAN = np.array([[1.0, 0.3], [0.0, 2.0]]), np.array([[2.0, 0.5], [0.5, 1.0
 
 
 @pytest.mark.parametrize("noise", [1.0, 1e-9, 1e-18, 1e-24])
-def test_log_prob_of_a_process_of_little_noise(noise):
+def test_log_prob_of_little_noise_keeps_its_digits(noise):
     times, scale = np.array([0.0, 0.1, 0.2, 0.5, 0.6]), noise * D
     xs = OrnsteinUhlenbeck(A, MEAN, scale).sample(times, x0=[1.0, 1.0], rng=0)[0]
     ours = OrnsteinUhlenbeck(A, MEAN, scale).log_prob(times, xs)
@@ -79,7 +79,7 @@ def test_log_prob_of_a_process_of_little_noise(noise):
 
 
 @pytest.mark.parametrize("h", [1e-12, 1e-10, 1e-3])
-def test_gradient_by_the_mean_over_tiny_steps(h):
+def test_gradient_by_the_mean_keeps_its_digits_over_tiny_steps(h):
     """One dimension: r = x' - m - M (x - m), so the slope is (1 - M) times the sum of r over Q."""
     process, times = OrnsteinUhlenbeck([[2.0]], [0.5], [[3.0]]), np.array([0.0, h, 2.0 * h])
     xs = process.sample(times, rng=3)[0]
@@ -118,7 +118,7 @@ def test_slow_modes_that_are_exact_are_not_refused():
         (np.diag([1e7, 1e-6]), np.array([[2e14, 1.0], [1.0, 2e-14]])),  # all but commuting
     ],
 )
-def test_what_is_small_beside_another_component_is_not_left_out(A, D):
+def test_a_component_much_smaller_than_another_is_not_left_out(A, D):
     process = OrnsteinUhlenbeck(A, diffusion=D)
     assert process.modes is None
     np.testing.assert_allclose(process.stationary()[1], oracles.mpmath_lyapunov(A, D), rtol=1e-12)
@@ -126,7 +126,7 @@ def test_what_is_small_beside_another_component_is_not_left_out(A, D):
 
 @pytest.mark.parametrize(("d", "rank"), [(2, 1), (5, 2), (30, 3)])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_singular_diffusions_of_either_precision(d, rank, kind, rng):
+def test_singular_diffusions_of_either_precision_are_taken(d, rank, kind, rng):
     for _ in range(20):
         G = rng.standard_normal((d, rank)).astype(kind)
         basis = np.linalg.qr(rng.standard_normal((d, d)).astype(kind))[0][:, :rank]
@@ -158,7 +158,7 @@ def test_what_overflows_says_so(call):
         call()
 
 
-def test_averages_over_no_time_at_all():
+def test_average_over_next_to_no_time_is_the_stationary_law():
     process = OrnsteinUhlenbeck([[1.0, 1.5], [0.0, 1.0]])
     np.testing.assert_allclose(process.time_average(1e-200)[1], process.stationary()[1], rtol=1e-14)
 
@@ -213,7 +213,7 @@ def test_no_kind_of_step_is_wider_than_its_rounding(rng):
     assert distinct_steps(np.array([5.0]))[0].size == 0
 
 
-def test_log_prob_at_irregular_times_far_from_the_origin(rng):
+def test_log_prob_is_right_at_irregular_times_far_from_the_origin(rng):
     """One dimension, one transition after the other, from the differences of the times as they are."""
     times = 1.7e12 + np.concatenate(([0.0], np.cumsum(rng.uniform(0.01, 1.0, 2000))))
     steps, x = np.diff(times), [0.0]
@@ -226,7 +226,7 @@ def test_log_prob_at_irregular_times_far_from_the_origin(rng):
 
 
 @pytest.mark.parametrize("at_once", [4, 40, 1 << 20])
-def test_steps_worked_out_in_groups_are_those_worked_out_alone(at_once, monkeypatch, rng):
+def test_steps_computed_in_groups_are_those_computed_alone(at_once, monkeypatch, rng):
     for module in (transitions, likelihood):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", at_once)
     times = np.cumsum(rng.uniform(1e-3, 40.0, 8))

@@ -40,7 +40,7 @@ def assert_near(found, exact, rtol):
 
 @pytest.mark.parametrize("d", [2, 5, 30])
 @pytest.mark.parametrize("h", [1e-6, 0.1, 1.0, 5.0])
-def test_steps_against_a_block_exponential(d, h, rng):
+def test_steps_agree_with_a_block_exponential(d, h, rng):
     A, D = system(d, rng)
     process = tl.OrnsteinUhlenbeck(A, diffusion=D)
     assert process.modes is None
@@ -55,7 +55,7 @@ def test_steps_against_a_block_exponential(d, h, rng):
 
 
 @pytest.mark.parametrize("d", [2, 5, 30])
-def test_stationary_covariance_against_bartels_and_stewart(d, rng):
+def test_stationary_covariance_agrees_with_bartels_and_stewart(d, rng):
     A, D = system(d, rng)
     process = tl.OrnsteinUhlenbeck(A, diffusion=D)
     assert process.drift_modes is not None
@@ -80,7 +80,7 @@ def test_slow_modes_are_known_as_well_as_the_ladder_knows_them(spread, rng):
 
 @pytest.mark.parametrize("graded", ["drift", "noise", "both", "opposed"])
 @pytest.mark.parametrize("spread", [1e0, 1e2, 1e4, 1e6, 1e8, 1e12])
-def test_small_cells_keep_their_digits_beside_large_ones(graded, spread, rng):
+def test_small_cells_keep_their_digits_among_large_ones(graded, spread, rng):
     """Modes where they leave the small entries as they are, doublings elsewhere: 12 digits either way."""
     A, D = (X @ X.T / 8.0 + np.eye(4) for X in rng.standard_normal((2, 4, 8)))
     cells = np.geomspace(1.0, np.sqrt(spread), 4)
@@ -143,7 +143,7 @@ def test_overflow_says_so():
 # Paths --------------------------------------------------------------------------------------------------------------
 
 
-def test_samples_at_irregular_times(rng):
+def test_samples_at_irregular_times_have_the_covariance_of_the_law(rng):
     A, D = system(3, rng)
     process, times, runs = tl.OrnsteinUhlenbeck(A, diffusion=D), np.array([0.0, 0.3, 2.3, 2.4]), 20_000
     x = process.sample(times, n_chains=runs, rng=1)
@@ -187,7 +187,7 @@ def test_paths_in_modes_do_not_depend_on_the_size_of_blocks(rng):
     np.testing.assert_allclose(path(3), path(10), rtol=1e-12)
 
 
-def test_modes_that_are_good_enough_to_plan_by_only(rng):
+def test_inexact_modes_are_used_only_for_planning(rng):
     A, D = system(4, rng)
     cells = np.geomspace(1.0, 1e4, 4)
     process = tl.OrnsteinUhlenbeck(A * np.outer(cells, cells), diffusion=D)
@@ -199,7 +199,7 @@ def test_modes_that_are_good_enough_to_plan_by_only(rng):
 
 
 @pytest.mark.parametrize("rank", [1, 3, 5])
-def test_lower_factors(rank, rng):
+def test_lower_factor_reproduces_the_matrix(rank, rng):
     X = rng.standard_normal((5, rank)) * np.geomspace(1e-8, 1e8, 5)[:, None]
     X[2] *= rank > 1  # with a row of zeros
     L = lower_factor(X @ X.T)
@@ -211,7 +211,7 @@ def test_lower_factors(rank, rng):
 # Exponentials and variances that are built on them ----------------------------------------------------------------
 
 
-def test_exponentials_of_many_steps(rng):
+def test_propagators_of_many_steps_are_matrix_exponentials(rng):
     A, h = rng.standard_normal((5, 5)) / 4.0 + np.eye(5), np.array([1e-3, 0.7, 30.0, np.inf])
     for M, step in zip(transitions.propagators(A, h), h, strict=True):
         exact = scipy.linalg.expm(-A * step) if np.isfinite(step) else np.zeros((5, 5))
@@ -219,7 +219,7 @@ def test_exponentials_of_many_steps(rng):
 
 
 @pytest.mark.parametrize("lag", [0, 1])
-def test_variance_of_products_of_a_symmetric_drift(lag, rng):
+def test_variance_of_products_is_the_sum_over_lags_in_any_coordinates(lag, rng):
     """Against a plain sum over all lags, and the same system in coordinates that make its drift unsymmetric."""
     A, D = system(4, rng)
     drift, n = 0.05 * A, 500
@@ -232,7 +232,7 @@ def test_variance_of_products_of_a_symmetric_drift(lag, rng):
     np.testing.assert_allclose(skew, np.outer(gains, gains) ** 2 * found, rtol=1e-9)
 
 
-def test_powers_that_are_kept_from_block_to_block(rng):
+def test_recurrence_over_blocks_is_the_plain_loop(rng):
     M, noise, x = 0.6 * np.linalg.qr(rng.standard_normal((3, 3)))[0], rng.standard_normal((90, 1, 3)), np.ones((1, 3))
     expected, state = [], x
     for row in noise:
@@ -245,7 +245,7 @@ def test_powers_that_are_kept_from_block_to_block(rng):
     assert sorted(powers) == [3, 6]
 
 
-def test_nothing_happens_in_no_time(rng):
+def test_a_step_of_no_time_changes_nothing(rng):
     A, D = system(4, rng)
     process = tl.OrnsteinUhlenbeck(A, diffusion=D)
     assert process.drift_modes is not None
