@@ -39,12 +39,12 @@ def _require_finite(array: np.ndarray, name: str) -> None:
 
 
 def vector(value, name: str, size: int | None = None) -> np.ndarray:
-    """A finite float64 vector, of length `size` if that is given."""
+    """A finite float64 vector, of length `size` if that is given; contiguous, for bits depend on strides."""
     array = real_array(value, name)
     wanted = "(d,)" if size is None else f"({size},)"
     if array.ndim != 1 or (size is not None and array.size != size) or array.size == 0:
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
-    return array
+    return np.ascontiguousarray(array)
 
 
 def columns(value, name: str, size: int) -> np.ndarray:

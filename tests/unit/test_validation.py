@@ -41,6 +41,14 @@ def test_vector_checks_the_shape():
             _validation.vector(value, "v", size)
 
 
+def test_vector_is_contiguous():
+    """Equal numbers give equal bits however they lie in memory: sums of BLAS depend on strides."""
+    x = np.arange(6.0)
+    assert _validation.vector(x, "v") is x
+    assert _validation.vector(x[::2], "v").flags.c_contiguous
+    np.testing.assert_array_equal(_validation.vector(x[::2], "v"), [0.0, 2.0, 4.0])
+
+
 def test_symmetric_allows_rounding_and_no_more():
     A = np.array([[1.0, 0.1 + 0.2], [0.3, 1.0]])
     assert _validation.symmetric(A, "A") is A
