@@ -39,7 +39,8 @@ def test_the_right_hand_side_is_rounded(rng):
 
 def test_read_noise_comes_before_the_converter(rng):
     """What comes out lies on the levels, and not always on the same ones."""
-    A, b = oracles.random_spd(rng, 6, 5.0), rng.standard_normal(6)
+    A = oracles.random_spd(rng, 6, 5.0)
+    b = A @ rng.uniform(-6.0, 6.0, 6)  # well inside the range
     device = tl.Device(beta=np.inf, read_noise=0.5, adc_bits=4, adc_range=8.0)
     outputs = np.array([tl.solve(A, b, duration=1.0, device=device, rng=rng).value for _ in range(30)])
     codes = outputs / (8.0 / 7.0)
