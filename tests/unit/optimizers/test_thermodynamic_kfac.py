@@ -63,35 +63,16 @@ def test_an_ideal_device_takes_the_step_of_kfac(problem, method):
     assert state.report.details["programmed_layers"] == 2
 
 
-@pytest.mark.parametrize("options", [{"n_reads": 3}, {"duration": 20.0}, {"n_reads": 40, "method": "invert"}], ids=str)
-def test_noise_has_the_step_of_kfac_as_its_mean(problem, options):
+def test_noise_has_the_step_of_kfac_as_its_mean(problem):
     F, gradient, exact = problem
     direction = np.cos(np.arange(SIZE))
     z = np.empty(200)
     for seed in range(200):
-        step, _ = take(ThermodynamicKFAC(1.0, DAMPING, device=tl.Device(beta=1e3), rng=seed, **options), F, gradient)
+        optimizer = ThermodynamicKFAC(1.0, DAMPING, device=tl.Device(beta=1e3), duration=20.0, rng=seed)
+        step, _ = take(optimizer, F, gradient)
         z[seed] = direction @ (step - exact)
     assert abs(z.mean()) < 5.0 * z.std(ddof=1) / np.sqrt(200)
     assert z.std() > 0.0
-
-
-def test_noise_of_a_solution_is_that_of_the_device(rng):
-    """One layer with one output: the only noise that matters is (1/beta) A^-1, in units of the gradient's scale."""
-    A = factor(rng, 4)
-    F = KroneckerCurvature(A, [[1.0]])
-    gradient, beta = np.array([1.0, -0.5, 0.2, 0.7]), 1e4
-    pi = np.sqrt(np.trace(A) / 4)
-    damped = A + pi * np.sqrt(DAMPING) * np.eye(4)
-    steps = np.empty((400, 4))
-    for seed in range(400):
-        optimizer = ThermodynamicKFAC(1.0, DAMPING, device=tl.Device(beta=beta), rng=seed)
-        steps[seed] = optimizer.step(np.zeros(4), gradient, F, optimizer.init(np.zeros(4)))[0]
-    last = 1.0 + np.sqrt(DAMPING) / pi  # the second solution divides by this, and adds noise of its own
-    # scaled: b / max|b| on A / max|A|, so the noise of the answer is (1/beta) max|b|^2 / max|A| A^-1
-    first = np.linalg.inv(damped) / np.abs(damped).max() / beta / last**2
-    b = np.abs(np.linalg.solve(damped, gradient)).max()
-    expected = np.diag(first) + b**2 / last**2 / beta
-    np.testing.assert_allclose(steps.var(axis=0, ddof=1), expected, rtol=5.0 * np.sqrt(2.0 / 400))
 
 
 def test_the_error_of_an_inverse_falls_with_the_reads(problem):

