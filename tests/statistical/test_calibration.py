@@ -14,6 +14,8 @@ import scipy.sparse
 import thermolinalg as tl
 from tests import oracles
 
+pytestmark = pytest.mark.long
+
 SEEDS = 200
 D = 12
 

@@ -9,6 +9,8 @@ from thermolinalg import problems
 from thermolinalg.errors import UnreliableWork
 from thermolinalg.primitives.logdet import logdet
 
+pytestmark = pytest.mark.long
+
 
 def spd(rng, d, low, high):
     Q = np.linalg.qr(rng.standard_normal((d, d)))[0]

@@ -9,6 +9,8 @@ from thermolinalg.primitives.expm import expm, expm_action, negexpm
 from thermolinalg.primitives.lyapunov import lyapunov
 from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(200)
 A = np.array([[1.0, 1.5, 0.0], [0.0, 0.8, -1.0], [0.5, 0.0, 1.2]])
 R = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]])

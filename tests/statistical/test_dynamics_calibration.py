@@ -7,6 +7,8 @@ import scipy.sparse
 import thermolinalg as tl
 from tests import oracles
 
+pytestmark = pytest.mark.long
+
 A = tl.problems.with_condition(5, 30.0, rng=0)
 B = np.random.default_rng(1).standard_normal(5)
 X = np.linalg.solve(A, B)

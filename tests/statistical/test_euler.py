@@ -9,6 +9,8 @@ import thermolinalg as tl
 from tests import oracles
 from thermolinalg import laws
 
+pytestmark = pytest.mark.long
+
 PROBLEMS = range(6)
 CHAINS = 6000
 

@@ -10,6 +10,8 @@ from scipy import special, stats
 
 import thermolinalg as tl
 
+pytestmark = pytest.mark.long
+
 N = 2**21
 
 

@@ -11,6 +11,8 @@ from thermolinalg.circuits.nonlinear import averaging_time, nonlinear_average
 from thermolinalg.circuits.rlc import RLCSampler
 from thermolinalg.primitives.warm_start import warm_start
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(200)
 
 

@@ -15,6 +15,8 @@ from thermolinalg import laws
 from thermolinalg.measurement import paths
 from thermolinalg.measurement.linear_problem import ModalProblem
 
+pytestmark = pytest.mark.long
+
 KINDS = ("voltage", "independent", "integrator", "reads")
 SAMPLES = 3000
 

@@ -9,6 +9,8 @@ from thermolinalg.laws.underdamped import critical_friction
 from thermolinalg.measurement import paths
 from thermolinalg.processes import Langevin
 
+pytestmark = pytest.mark.long
+
 A = np.array([[1.0, 0.3, 0.1], [0.3, 0.6, -0.2], [0.1, -0.2, 0.4]])
 B = np.array([1.0, -0.5, 0.2])
 LOW = np.linalg.eigvalsh(A)[0]

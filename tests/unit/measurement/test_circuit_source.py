@@ -135,6 +135,7 @@ def test_standard_error_counts_what_every_read_adds(sheet):
     np.testing.assert_allclose(r.stderr**2, thermal_variance(n, spacing) + extra / n, rtol=2e-6)
 
 
+@pytest.mark.long
 def test_noise_of_reads_through_a_form_is_in_the_stderr():
     """A read-out that is not orthogonal: white noise of the cells is mixed by it."""
     mix = np.array([[0.5, 1.0, 0.0], [0.0, 2.0, -1.0]])

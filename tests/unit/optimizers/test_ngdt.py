@@ -250,10 +250,10 @@ def run_down(rule, s0, sf, steps):
 
 @pytest.mark.parametrize(("ratio", "excess"), [(0.5, 1.040), (0.3, 1.118)])
 def test_the_linear_rule_costs_more_than_the_square_root_at_equal_steps(ratio, excess):
-    root, n_root = run_down("kl", 1.0, ratio, 2000)
-    linear, n_linear = run_down("flow", 1.0, ratio, 2000)
-    assert abs(n_root - 2000) <= 1
-    assert abs(n_linear - 2000) <= 20
+    root, n_root = run_down("kl", 1.0, ratio, 1000)
+    linear, n_linear = run_down("flow", 1.0, ratio, 1000)
+    assert abs(n_root - 1000) <= 1
+    assert abs(n_linear - 1000) <= 20
     assert linear * n_linear / (root * n_root) == pytest.approx(excess, rel=5e-3)
 
 

@@ -37,6 +37,7 @@ def test_the_same_noise_gives_nearly_the_same_answer(d, options, rng):
     np.testing.assert_array_equal(single.stderr, double.stderr)
 
 
+@pytest.mark.long
 def test_scores_of_single_precision_are_calibrated(rng):
     """z-scores of all entries of 300 runs, against the exact inverse."""
     A = oracles.random_spd(rng, 3, 8.0)

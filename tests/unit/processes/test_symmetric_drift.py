@@ -162,7 +162,7 @@ def test_paths_in_modes_have_the_law_of_the_process(rank, rng):
     modes = CommonModes.of(tl.OrnsteinUhlenbeck(A, diffusion=D), shared_only=False)
     assert modes.exact
     assert not modes.independent
-    runs, n, before = 10_000, 3, 0.2
+    runs, n, before = 3000, 3, 0.2
     x = np.array([np.concatenate([b.copy() for b in modes.paths(rng, n, 2, before)]) for _ in range(runs)])
     x = x @ modes.vectors.T
     step = scipy.linalg.expm(-A)
