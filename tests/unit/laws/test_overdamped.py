@@ -191,3 +191,12 @@ def test_protocols_agree_with_matrix_exponentials(rng):
         )
         np.testing.assert_allclose(memory @ x0 + response @ b, mean, atol=1e-10)
         np.testing.assert_allclose(variance / beta, covariance, atol=1e-10)
+
+
+@pytest.mark.parametrize("time", [1e-6, 1.0, 1e6, 1e12, 1e17])
+def test_heat_of_discharging_cells_does_not_cancel(time):
+    """b = 0: lam times the integral of (x0 e^{-lam t})^2, known in closed form."""
+    exact = 1e6 * -np.expm1(-2 * time) / 2
+    assert laws.driven_heat(np.array([1.0]), np.array([1e3]), np.array([0.0]), time)[0] == pytest.approx(
+        exact, rel=1e-9
+    )

@@ -359,3 +359,21 @@ def test_answers_do_not_depend_on_the_scale(kind, scale, rng):
     entries, v = np.geomspace(1e-3, 1.0, 60), rng.standard_normal(60)
     found = tl.Krylov(kind(np.diag(scale * entries)), tol=1e-8).function(np.reciprocal, v)
     np.testing.assert_allclose(found * scale, v / entries, rtol=1e-6)
+
+
+@pytest.mark.parametrize("time", [5e3, 2e4, 1e5])
+def test_slow_modes_of_a_decaying_function_are_waited_for(time):
+    """e^{-At} v is nothing on all but the slowest modes; the first look sees only zeros."""
+    n = 300
+    grid = np.arange(1, n + 1) / (n + 1)
+    S = np.sqrt(2 / (n + 1)) * np.sin(np.pi * np.outer(np.arange(1, n + 1), grid))
+    lam = tl.problems.laplacian_eigenvalues(n)
+    v = np.random.default_rng(0).standard_normal(n)
+    exact = S.T @ (np.exp(-lam * time) * (S @ v))
+    found = tl.Krylov(tl.problems.laplacian(n), tol=1e-9).function(lambda x: np.exp(-x * time), v)
+    assert np.linalg.norm(found - exact) < 1e-6 * np.linalg.norm(exact)
+
+
+def test_a_function_that_vanishes_is_known():
+    operator = tl.Krylov(tl.problems.laplacian(200))
+    assert not operator.function(lambda x: np.zeros_like(x), np.ones(200)).any()

@@ -257,3 +257,26 @@ def test_preconditioner_cuts_outer_iterations():
 def test_preconditioner_of_zero_is_zero():
     M = tl.as_preconditioner(np.eye(3), duration=10.0, rng=0)
     assert not M.matvec(np.zeros(3)).any()
+
+
+def test_refinement_leaves_a_solved_column_alone():
+    b = np.column_stack((np.ones(5), np.zeros(5)))
+    r = tl.solve(tl.problems.wishart(5, rng=1), b, rtol=1e-10, refine=True, rng=0)
+    assert not r.value[:, 1].any()
+
+
+def test_refinement_does_not_stop_before_its_error_is_below_rtol():
+    """A wrong matrix whose contraction is slow and of one sign: corrections understate what is left."""
+    M = tl.problems.with_condition(3, 100.0, rng=347)
+    b = np.random.default_rng(347).standard_normal(3)
+    r = tl.solve(M, b, duration=100.0, refine=True, rtol=1e-4, device=tl.Device(beta=1e10, matrix_bits=4), rng=0)
+    error = r.value - np.linalg.solve(M, b)
+    assert np.linalg.norm(error) < 1e-4 * np.linalg.norm(r.value)
+    assert np.linalg.norm(error) < 10 * np.linalg.norm(r.stderr)
+
+
+def test_refinement_names_a_range_that_sees_nothing():
+    with pytest.raises(tl.errors.NotConverged, match="every voltage was read as 0"):
+        tl.solve(
+            kernel_matrix(5), np.ones(5), refine=True, rtol=1e-3, device=tl.Device(adc_bits=2, adc_range=1e6), rng=0
+        )
