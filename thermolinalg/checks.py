@@ -63,12 +63,12 @@ def _require_finite(array: FloatArray, name: str) -> None:
 
 
 def vector(value: object, name: str, size: int | None = None) -> FloatArray:
-    """A finite float64 vector, of length `size` if that is given; contiguous, so that sums have the same bits."""
+    """A finite float64 vector, of length `size` if that is given."""
     array = real_array(value, name)
     wanted = "(d,)" if size is None else f"({size},)"
     if array.ndim != 1 or (size is not None and array.size != size) or array.size == 0:
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
-    return np.ascontiguousarray(array)
+    return array
 
 
 def symmetric(value: object, name: str) -> FloatArray:

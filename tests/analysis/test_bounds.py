@@ -34,7 +34,7 @@ def descent(F, theta, eta, natural=True, steps=20):
     return pd.DataFrame(rows)
 
 
-def test_log_bounds_of_natural_descent(rng):
+def test_log_bounds_are_tight_along_the_natural_gradient(rng):
     """Equal eta along the natural gradient makes the first two tight; equal lengths would make the third."""
     log = descent(oracles.random_spd(rng, 4, 10.0), rng.standard_normal(4), 0.2)
     table = bounds.log_bounds(log).set_index("bound")
@@ -72,7 +72,7 @@ def test_unmeasured_steps_are_left_out():
     assert bounds.log_bounds(log).steps.tolist() == [1, 1, 1]
 
 
-def test_action_of_normal_laws():
+def test_action_of_normal_laws_is_that_of_the_half_plane():
     """N(mu, s^2), F = diag(1, 2) / s^2, from (0, 1) straight to (1, 2) in unit time.
 
     The distance is that of the upper half plane, by its arcosh; action and length by quadrature.
@@ -95,7 +95,7 @@ def test_action_of_normal_laws():
     assert even.ratio["length"] == pytest.approx(1.0, rel=1e-5)
 
 
-def test_speed_limit_of_natural_flow(rng):
+def test_speed_limit_holds_for_natural_flow(rng):
     """A flow by an integrator: the time it took is not below the limit, with the length of its path."""
     F, c = oracles.random_spd(rng, 3, 10.0), np.array([1.0, -2.0, 0.5])
 
@@ -115,7 +115,7 @@ def test_speed_limit_of_natural_flow(rng):
     assert 0.5 < limit <= 1.5
 
 
-def test_landauer():
+def test_landauer_bound_is_the_textbook_one():
     assert bounds.landauer() == pytest.approx(2.871e-21, rel=1e-3)
     assert bounds.landauer(8, temperature=150.0) == pytest.approx(4.0 * bounds.landauer())
 

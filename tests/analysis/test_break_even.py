@@ -23,7 +23,7 @@ def flat_family(kappa, errors, iterations=10.0) -> break_even.Family:
     return break_even.Family(kappa, (30,), (1.0,), table)
 
 
-def test_crossing_with_cholesky_by_hand():
+def test_crossing_with_cholesky_is_that_by_hand():
     """A device without load needs (2 / eps^2 + burn-in) us; Cholesky at 1e-11 d^3 takes as long at d = 1260."""
     family, eps = flat_family(2.0, [0.01]), 0.01
     dims = np.geomspace(100, 10_000, 41).astype(int)
@@ -36,7 +36,7 @@ def test_crossing_with_cholesky_by_hand():
     assert found.direction.item() == "wins from here on"
 
 
-def test_crossing_with_loading_by_hand():
+def test_crossing_with_loading_is_that_by_hand():
     """Loading at 16 d^2 / 50e9 s against conjugate gradient at 10 products of c d^2 s: never, or from some size on."""
     family, eps = flat_family(2.0, [0.5]), 0.5
     device = tl.Device.tngd()
@@ -112,7 +112,7 @@ def test_cholesky_in_32_bits_with_corrections():
     assert break_even.cholesky_seconds(10, 1e-3, 1e6, host) == 8.0
 
 
-def test_at_hand():
+def test_best_digital_method_at_hand_is_the_quickest():
     host = machine(**{"product": (3.0, 0.0, 0.0), "product, single": (1.0, 0.0, 0.0), "substitution": (2.0, 0.0, 0.0)})
     assert break_even.at_hand_seconds(10, 0.1, 10.0, host) == 1.0
     assert break_even.at_hand_seconds(10, 1e-8, 10.0, host) == 2.0
@@ -132,7 +132,7 @@ def test_families_count_on_real_matrices(rng):
 # -- steps
 
 
-def test_bandwidth_of_break_even_by_hand():
+def test_bandwidth_of_break_even_is_that_by_hand():
     """Passes saved: (4 c - 2 dz) b N products and vectors; moved: 16 bits of b dz (b dz + 2 N) and 2 N numbers."""
     host = assumed_machine("h", products=2e12, factorisations=1e12, memory=4e30, overhead=0.0)
     N, b, dz, c = 10**8, 32, 10, 20
@@ -153,7 +153,7 @@ def test_more_passes_than_gradient_has_no_break_even():
     assert break_even_steps.break_even_bandwidth(complexity.Network(10**6, 4, 500), host, 5, tl.Device.tngd()) == np.inf
 
 
-def test_degree_of_a_flow():
+def test_degree_of_a_flow_reaches_the_accuracy():
     """The Chebyshev series of e^{-t x} on [0, 1], cut after the degree, is within the accuracy."""
     t, accuracy = 50.0, 0.01
     x = np.linspace(0.0, 1.0, 2001)
@@ -163,7 +163,7 @@ def test_degree_of_a_flow():
     assert errors[0] <= accuracy < errors[1]
 
 
-def test_steps_add_up():
+def test_parts_of_a_step_add_up():
     host = assumed_machine("h", products=1e12, factorisations=1e12, memory=1e12, overhead=1e-5)
     table = break_even_steps.step_map(
         [1000, 10_000], [10, 100], [host], tl.Device.tngd(), dz=10, iterations=5, time=50.0

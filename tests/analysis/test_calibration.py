@@ -16,7 +16,7 @@ def example(name, shift=0.0, spread=1.0):
     return Case("example", name, lambda rng: (shift + spread * rng.standard_normal(), 0.0, 1.0))
 
 
-def test_summary_of_a_known_sample():
+def test_summary_has_the_moments_of_the_sample():
     """Against scipy's moments, on a sample that is skewed."""
     z = np.random.default_rng(0).exponential(size=500)
     found = summary(z)
@@ -79,6 +79,6 @@ def test_cases_draw_fresh_problems_with_positive_error_bars(case):
     assert table.z.abs().max() < 6.0
 
 
-def test_too_few_seeds():
+def test_too_few_seeds_are_refused():
     with pytest.raises(ValueError, match="seeds must be at least 2"):
         calibration_table([example("fair")], seeds=1)

@@ -33,7 +33,7 @@ def simulated_seconds(tasks, seconds, count, overhead):
 
 
 @pytest.mark.parametrize("count", [1, 7, 50, 400, 3000])
-def test_model_against_a_queue(count):
+def test_model_agrees_with_a_simulated_queue(count):
     """The model is what a queue takes but for its start and its end: one task and one overhead."""
     found = simulated_seconds(2000, 1.0, count, 0.01)
     model = expected_seconds(2000, 1.0, count, 0.01)
@@ -55,7 +55,7 @@ def test_bad_input_is_named(arguments, words):
         expected_seconds(*arguments)
 
 
-def test_where_tasks_run(tmp_path):
+def test_tasks_run_in_the_workers_asked_for(tmp_path):
     with using(Cache(tmp_path)):
         with workers(jobs=1):
             assert sweep(process, [1]) == [os.getpid()]
@@ -78,7 +78,7 @@ def test_a_cluster_without_dask_says_what_to_install(monkeypatch):
         pass
 
 
-def test_command(capsys):
+def test_command_measures_and_refuses_bad_counts(capsys):
     assert clusters.main(["--tasks", "20"]) == 0
     assert re.match(r"[\d.]+ ms for each task, 1 process here; more than \d+ workers", capsys.readouterr().out)
     with pytest.raises(SystemExit):

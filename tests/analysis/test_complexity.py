@@ -85,7 +85,7 @@ def substitute(n, columns=1):
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
-def test_cholesky(n):
+def test_operations_of_cholesky_are_those_of_plain_loops(n):
     rng = np.random.default_rng(n)
     A = array(rng, n, n)
     assert complexity.cholesky(n) == count(lambda: factorise(A + A.T))
@@ -98,12 +98,12 @@ def test_cholesky_is_a_third_of_a_cube_of_flops():
     assert 2 * complexity.cholesky(3000) == pytest.approx(3000**3 / 3, rel=2e-3)
 
 
-def test_gram():
+def test_operations_of_a_gram_matrix_are_those_of_plain_loops():
     X = array(np.random.default_rng(0), 4, 7)
     assert complexity.gram(4, 7) == count(lambda: [dot(X[i], X[j]) for i in range(4) for j in range(i + 1)])
 
 
-def test_conjugate_gradient():
+def test_operations_of_conjugate_gradients_are_those_of_plain_loops():
     A, b = array(np.random.default_rng(0), 5, 5), array(np.random.default_rng(1), 5)
 
     def run(iterations):
@@ -143,7 +143,7 @@ class Net:
 
 
 @pytest.mark.parametrize("widths", [(3, 4, 2), (2, 3)])
-def test_passes_of_a_network(widths):
+def test_operations_of_a_network_are_those_of_plain_loops(widths):
     rng = np.random.default_rng(0)
     net, b = Net(widths, rng), 3
     samples = [array(rng, widths[0]) for _ in range(b)]
@@ -209,7 +209,7 @@ def test_orders_are_those_of_table_1(method, of_N, of_rows):
         assert np.log2(ratio) == pytest.approx(of_rows, abs=0.1)
 
 
-def test_primitives():
+def test_every_primitive_has_counts_for_device_and_rival():
     table = complexity.primitive_counts(50, iterations=7).set_index(["primitive", "method"])
     assert table.operations["solve", "Cholesky"] == complexity.cholesky_solve(50)
     assert table.operations["solve", "CG"] == complexity.conjugate_gradient(50, 7)
@@ -219,12 +219,12 @@ def test_primitives():
 
 
 @pytest.mark.parametrize("bad", [{"widths": (3,)}, {"widths": (3, 0)}, {"b": 0}, {"c": 1.5}])
-def test_bad_input(bad):
+def test_bad_input_is_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         complexity.step_counts(**({"widths": (3, 2), "b": 1} | bad))
 
 
-def test_command_line(capsys):
+def test_command_prints_the_table(capsys):
     assert complexity.main([]) == 0
     printed = capsys.readouterr().out
     assert "T-KFAC (solve)" in printed

@@ -7,7 +7,7 @@ import thermolinalg as tl
 from analysis import device_seconds as seconds
 
 
-def test_papers_model_by_hand():
+def test_model_of_the_papers_is_that_by_hand():
     """0.32 ms to load d = 1000, 3.2 us for d = 100; t = 50 RC is 50 us."""
     large, small = (seconds.paper_parts(seconds.dense_solve(d, 50.0, 0.0)) for d in (1000, 100))
     assert large["load"] == pytest.approx(0.32e-3)
@@ -44,7 +44,7 @@ def test_replicas_share_runs_and_the_link():
         seconds.complete_parts(job, device, replicas=0)
 
 
-def test_table():
+def test_table_of_models_adds_up():
     slow = tl.Device.tngd(n_converters=1, sample_rate=1e6)
     table = seconds.compared({"a": seconds.dense_solve(50, 3.0, 4.0)}, {"slow converters": slow})
     assert set(table.model) == {"paper", "slow converters"}

@@ -43,13 +43,13 @@ def test_absolute_error_is_that_of_chebyshevs_bound():
     assert plan.averaging == pytest.approx(np.sum(rates**-2.0) / 1e-6, rel=1e-3)
 
 
-def test_settling():
+def test_settling_time_leaves_the_share_asked_for():
     x = 1.0 / RATES
     left = np.linalg.norm(np.exp(-RATES * times.settling_time(RATES, 0.01)) * x) / np.linalg.norm(x)
     assert left == pytest.approx(0.01, rel=0.02)
 
 
-def test_settling_with_inertia_by_integration():
+def test_settling_time_with_inertia_agrees_with_integration():
     """The mean obeys x'' = -friction x' - rate x + b."""
     spectrum = times.log_spectrum(4, 100.0)
     friction = 2.0 * np.sqrt(spectrum.min())
@@ -75,7 +75,7 @@ def inverse_mean_square(rates, duration):
 
 
 @pytest.mark.parametrize("error", ["spectral", "frobenius"])
-def test_inverse(error):
+def test_inverse_times_reach_the_error(error):
     plan = times.inverse_times(RATES, 0.4, error=error)
     scale = 1.0 / RATES.min() if error == "spectral" else np.linalg.norm(1.0 / RATES)
     assert np.sqrt(inverse_mean_square(RATES, plan.averaging)) == pytest.approx(0.4 * scale, rel=1e-5)
@@ -83,7 +83,7 @@ def test_inverse(error):
     assert left == pytest.approx(0.04 * scale, rel=1e-4)
 
 
-def test_inverse_with_inertia():
+def test_inverse_time_with_inertia_is_known_for_one_mode():
     """One mode, damped critically: r(t) = (1 + w t) e^{-w t}, and 2 r^2 integrates to 5 / (2 w) over all lags."""
     rate = 0.25
     plan = times.inverse_times([rate], 0.01, dynamics="underdamped")
@@ -98,7 +98,7 @@ def test_lyapunov_of_white_noise_is_the_inverse():
 
 
 @pytest.mark.parametrize("protocol", ["linear", "optimal"])
-def test_determinant_by_quadrature(protocol):
+def test_determinant_time_is_the_action_by_quadrature(protocol):
     """8 action / eps^2, the action by (1/4) int l'^2 / l^3 dt over a unit of time."""
     rates, first = np.array([0.2, 1.8]), 1.0
     action = 0.0
@@ -113,7 +113,7 @@ def test_determinant_by_quadrature(protocol):
     assert times.logdet_times(rates, 0.1, protocol=protocol).averaging == pytest.approx(800 * action, rel=1e-8)
 
 
-def test_table_of_primitives():
+def test_table_of_primitives_has_the_textbook_averages():
     """The averages of a relative error: 2 / eps^2 for solutions of either dynamics times the friction."""
     table = times.primitive_times(12, 25.0, 0.01).set_index(["primitive", "dynamics"])
     assert set(table.index.get_level_values(0)) == {"solve", "inv", "lyapunov", "logdet", "expm"}

@@ -37,12 +37,12 @@ def test_a_residual_is_the_scatter():
     assert 0.05 < model.fit(SIZES, scatter * 1e-11 * SIZES**3.0).residual < 0.101
 
 
-def test_too_few_sizes():
+def test_too_few_sizes_are_refused():
     with pytest.raises(ValueError, match="as many sizes"):
         model.fit([1.0, 2.0], [1.0, 2.0])
 
 
-def test_a_measured_machine():
+def test_a_measured_machine_has_every_call():
     machine = model.measured_machine((48, 64, 96, 128), 1, np.random.default_rng(0), streamed=(192,))
     assert set(machine.fits) == set(model.CALLS)
     assert {call: len(part) for call, part in machine.measured.groupby("call")} == {
@@ -52,7 +52,7 @@ def test_a_measured_machine():
     assert all(machine.seconds(call, 100) > 0.0 for call in model.CALLS)
 
 
-def test_an_assumed_machine_by_hand():
+def test_an_assumed_machine_is_that_by_hand():
     machine = model.assumed_machine("GPU", products=1e13, factorisations=1e12, memory=2e12, overhead=1e-5)
     assert machine.seconds("Cholesky", 3000) == pytest.approx(2e-5 + 2 * 8 * 9e6 / 2e12 + 27e9 / 3e12)
     assert machine.seconds("product, single", 3000) == pytest.approx(1e-5 + 4 * 9e6 / 2e12)

@@ -13,7 +13,7 @@ def value(table, part):
     return float(table.set_index("part").value[part])
 
 
-def test_parts_by_dense_algebra(rng):
+def test_parts_agree_with_dense_algebra(rng):
     J, g, damping = rng.standard_normal((3, 6)), rng.standard_normal(6), 0.2
     F = J.T @ J
     table = dissipation.parts(tl.curvature.LowRankCurvature(J), g, damping=damping)
@@ -42,7 +42,7 @@ def test_preconditioners_stay_below_their_limit_and_reach_it(rng):
     assert own.excess[0] == pytest.approx(1.0, rel=1e-9)
 
 
-def test_run_costs_by_hand():
+def test_run_costs_are_those_by_hand():
     log = pd.DataFrame(
         {
             "seed": [0, 0, 0, 1], "metric_cost": [1.0, 4.0, np.nan, 9.0], "dissipation": [2.0, 1.0, np.nan, 1.0],
@@ -60,7 +60,7 @@ def test_run_costs_by_hand():
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.1])
-def test_noise_floor_by_sampling_plain_batches(rng, damping):
+def test_noise_floor_agrees_with_sampling_plain_batches(rng, damping):
     n, N, size = 60, 4, 8
     G = rng.standard_normal((n, N)) * [1.0, 0.5, 2.0, 0.1] + 0.2
     F = oracles.random_spd(rng, N, 20.0)

@@ -51,7 +51,7 @@ def test_energies_are_labelled(table):
     assert set(joules.unit) == {"J"}
 
 
-def test_conversion_budget_by_hand():
+def test_conversion_budget_is_that_by_hand():
     """10 W for 1 ms is 10 mJ; heat is b^T A^-1 b in C V^2 for each RC: here all eigenvalues are 2, RC is 1 us."""
     device, d, eps = tl.Device(voltage_unit=0.1, beta=4.0), 50, 0.01
     row = energy.conversion_budget(

@@ -34,7 +34,7 @@ def test_least_ignores_a_busy_machine():
     assert exponents.fit_exponent(points, np.maximum(costs, points[:, None] ** 3), least=True)[0] == pytest.approx(3.0)
 
 
-def test_verdicts():
+def test_verdicts_follow_the_intervals():
     rows = [(2.0, 1.95, 2.05), (2.0, 2.05, 2.2), (2.0, 2.11, 2.2), (2.0, 1.0, 2.5)]
     table = pd.DataFrame(rows, columns=["claimed", "low", "high"])
     judged = exponents.judged(table)
@@ -43,7 +43,7 @@ def test_verdicts():
 
 
 @pytest.mark.parametrize("points", [[1.0, 2.0], [1.0, 2.0, 4.0]])
-def test_bad_input(points):
+def test_bad_input_is_refused(points):
     costs = np.zeros((len(points), 1)) if len(points) == 3 else np.ones((2, 1))
     with pytest.raises(ValueError, match=r"positive|3 points"):
         exponents.fit_exponent(points, costs)

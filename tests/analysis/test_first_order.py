@@ -10,7 +10,7 @@ from tests import oracles
 
 
 @pytest.mark.parametrize("name", ["solve", "inv"])
-def test_by_derivatives_of_every_entry(rng, name):
+def test_first_order_agrees_with_derivatives_of_every_entry(rng, name):
     A = oracles.random_spd(rng, 5, 6.0)
     task = problem(name, A, rng=rng)
     root = rng.random((5, 5))
@@ -20,7 +20,7 @@ def test_by_derivatives_of_every_entry(rng, name):
         assert ours == pytest.approx(np.sum(weights * Response.of(task).first), rel=1e-4)
 
 
-def test_by_random_matrices(rng):
+def test_first_order_agrees_with_random_matrices(rng):
     A, b = oracles.random_spd(rng, 4, 5.0), rng.standard_normal(4)
     sd = 1e-6 * np.abs(A)
     solved, inverted = [], []

@@ -43,7 +43,7 @@ def closed_forms(name, task, A):
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_response_by_closed_forms(rng, name):
+def test_response_agrees_with_closed_forms(rng, name):
     A = matrix(rng)
     task = problem(name, A, rng=rng)
     response, along = Response.of(task), closed_forms(name, task, A)
@@ -96,7 +96,7 @@ def test_merging_costs_no_noise(rng):
 
 @pytest.mark.parametrize(("strategy", "power"), [("nearest", 1.0), ("stochastic", 1.0), ("merged", 2.0)])
 @pytest.mark.parametrize("name", ["solve", "inv", "lyapunov", "negexpm"])
-def test_powers_and_sizes(name, strategy, power):
+def test_errors_have_the_predicted_powers_and_sizes(name, strategy, power):
     """Halving the step divides the error by two, by four where it is merged; theory has the size within a third."""
     table = error_against_bits(name, [6, 8, 10], strategies=[strategy], d=5, condition_number=3.0, repeats=8)
     assert -np.polyfit(table.bits, np.log2(table.error), 1)[0] == pytest.approx(power, abs=0.2)

@@ -44,7 +44,7 @@ def test_iterations_by_number_of_eigenvalues(rng):
     assert table.operations["none", 1e-9] == 3 * (900 + 6 * 30 + 2)
 
 
-def test_families(rng):
+def test_every_family_has_one_best_preconditioner(rng):
     table = preconditioners.best_of_families(36, [1e-2], rng)
     assert table.groupby("family").best.sum().eq(1).all()
     assert set(table[table.family == "Laplacian"].d) == {36}

@@ -18,7 +18,7 @@ def spd(rng, d=3, kappa=8.0):
 # -- distances
 
 
-def test_bures_by_scipy_roots(rng):
+def test_bures_distance_agrees_with_matrix_roots(rng):
     """Matrices that do not commute, by Schur's square root; its trace is that of the textbook."""
     S0, S1 = spd(rng, 4), spd(rng, 4)
     cross = np.trace(np.real(scipy.linalg.sqrtm(S0 @ S1)))
@@ -40,7 +40,7 @@ def test_bures_does_not_cancel():
     assert bures_squared([[1.0]], [[1.0 + 2.0**-33]]) == pytest.approx(float(exact), rel=1e-4)
 
 
-def test_relative_entropy_by_sampling(rng):
+def test_relative_entropy_agrees_with_sampling(rng):
     S0, S1, gap = spd(rng), spd(rng), np.array([0.3, -0.2, 0.5])
     x = rng.multivariate_normal(np.zeros(3), S0, 200_000)
     ln = [-0.5 * np.einsum("ni,ij,nj->n", y, np.linalg.inv(S), y) - 0.5 * np.linalg.slogdet(S)[1]
@@ -69,12 +69,12 @@ def one_mode(first, last, tau):
 
 @pytest.mark.parametrize("tau", [0.1, 2.0, 15.0])
 @pytest.mark.parametrize(("first", "last"), [(1.0, 4.0), (1.0, 0.2)])
-def test_one_mode_by_quadrature(first, last, tau):
+def test_cost_of_one_mode_agrees_with_quadrature(first, last, tau):
     assert Ramp([[first]], [[last]]).exact(tau)[0] == pytest.approx(one_mode(first, last, tau), rel=1e-6)
 
 
 @pytest.mark.parametrize(("tau", "printed"), [(1.0, 0.180261), (2.0, 0.139079), (10.0, 0.044100)])
-def test_a_trap_that_is_moved(tau, printed):
+def test_cost_of_a_moved_trap_is_the_printed_one(tau, printed):
     """L^2 (1/s) [1 - (1 - e^-s) / s] of a harmonic trap, and its optimum L^2 / (2 + s), at L^2 = 0.49."""
     trap = Ramp([[1.0]], [[1.0]], b1=[0.7])
     assert trap.exact(tau)[0] == pytest.approx(printed, abs=6e-7)
@@ -83,7 +83,7 @@ def test_a_trap_that_is_moved(tau, printed):
     assert trap.quench() == pytest.approx(0.245, rel=1e-12)
 
 
-def test_matrices_and_drives_by_paths(rng):
+def test_cost_of_matrices_agrees_with_paths(rng):
     """A and b ramped together, not commuting: Euler paths of the plain equation, work by the midpoint of A and b."""
     A0, A1, b0, b1 = spd(rng), spd(rng), *rng.standard_normal((2, 3))
     tau, n_steps, n_paths, beta = 1.5, 400, 20_000, 2.0
@@ -110,7 +110,7 @@ def test_matrices_and_drives_by_paths(rng):
 # -- limits and bounds
 
 
-def test_limits(rng):
+def test_fast_and_slow_limits_are_reached(rng):
     ramp = Ramp(spd(rng), spd(rng), *rng.standard_normal((2, 3)))
     assert ramp.exact(1e-5)[0] == pytest.approx(ramp.quench(), rel=1e-3)
     assert ramp.exact(3e3)[0] * 3e3 == pytest.approx(ramp.slow(), rel=0.02)
@@ -118,7 +118,7 @@ def test_limits(rng):
     assert ramp.optimal(1e-7) == pytest.approx(ramp.quench(), rel=1e-4)
 
 
-def test_slow_limits_that_are_printed():
+def test_slow_limits_are_the_printed_ones():
     """l 1 -> 0.05, tau = 1000: 0.0385 for the linear ramp and 0.0474 for its limit, 0.01206 for the least."""
     ramp = Ramp([[1.0]], [[0.05]])
     assert ramp.exact(1000.0)[0] == pytest.approx(0.0385, abs=5e-5)
@@ -137,7 +137,7 @@ def test_bounds_hold_on_random_ramps(rng):
         assert wide["equilibria"][0.05] > wide["linear ramp"][0.05]  # and so is no bound of fast ramps
 
 
-def test_bounds_side_by_side(rng):
+def test_table_of_bounds_has_the_values_of_the_ramp(rng):
     A0, A1 = spd(rng), spd(rng)
     table = ramp_bounds(A0, A1, [0.5, 20.0]).set_index(["duration", "bound"])
     for tau in (0.5, 20.0):
@@ -148,7 +148,7 @@ def test_bounds_side_by_side(rng):
 
 
 @pytest.mark.parametrize("tau", [0.3, 5.0])
-def test_the_optimum_by_brute_force(rng, tau):
+def test_optimum_agrees_with_brute_force(rng, tau):
     """The least of W_2^2 / tau + D over all end laws, by a search that knows nothing of the closed form."""
     A0, A1, b1 = spd(rng, 2), spd(rng, 2), rng.standard_normal(2)
     ramp = Ramp(A0, A1, b1=b1)

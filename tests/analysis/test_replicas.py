@@ -111,7 +111,7 @@ def test_the_systematic_part_has_the_moments_of_random_matrices(seed, rng):
         assert abs(p.mean() - q.mean()) < 5 * np.hypot(p.std() / np.sqrt(len(p)), q.std() / np.sqrt(len(q)))
 
 
-def test_prediction_of_all_parts(seed):
+def test_prediction_holds_for_all_parts(seed):
     device = tl.Device(beta=10.0, matrix_bits=8, dac_bits=9, adc_bits=10, mismatch=2e-3, eps_sys=3e-3)
     ensemble = Ensemble(d=8, kappa=5.0, device=device, duration=5e3, seed=seed)
     found, error = mean_square(block_errors(Block(ensemble, 0, 600)))
@@ -176,7 +176,7 @@ def test_a_task_is_about_a_second():
 # -- command
 
 
-def test_command(tmp_path, capsys, monkeypatch):
+def test_command_prints_and_writes_the_ensemble(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("THERMOLINALG_RESULTS", str(tmp_path / "cache"))
     arguments = ["--replicas", "30", "--d", "3", "--duration", "1e3", "--out", str(tmp_path / "small")]
     assert replicas.main(arguments) == 0

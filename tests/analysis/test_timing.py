@@ -13,12 +13,12 @@ b = np.linspace(-1.0, 2.0, 20)
 x = np.linalg.solve(A, b)
 
 
-def test_cholesky():
+def test_cholesky_is_timed_and_right():
     assert np.allclose(timing.cholesky_solve(A, b), x, rtol=1e-12)
     assert 0 < timing.cholesky_seconds(A, b, repeats=3) < 1
 
 
-def test_conjugate_gradient():
+def test_conjugate_gradients_are_timed_and_converge():
     errors = list(islice(timing.conjugate_gradient_errors(A, b, x), 20))
     assert errors[-1] < 1e-12
     exact = (np.linalg.norm(x - (b @ b) / (b @ A @ b) * b)) / np.linalg.norm(x)  # the first is steepest descent
@@ -28,7 +28,7 @@ def test_conjugate_gradient():
     assert np.all(np.diff(seconds) > 0)
 
 
-def test_time_to_an_error():
+def test_time_to_an_error_grows_and_may_not_exist():
     loose, tight = (timing.conjugate_gradient_seconds_to(rtol, A, b, x, repeats=9) for rtol in (0.5, 1e-8))
     assert 0 < loose < tight
     hilbert_like = problems.with_condition(8, 1e14, rng=0)

@@ -81,7 +81,7 @@ def test_two_workers_give_the_same_table(tmp_path):
     assert here[["d", "bits"]].to_numpy().tolist() == [[4, 6], [4, 8], [5, 6], [5, 8]]
 
 
-def test_command(tmp_path, capsys):
+def test_command_prints_and_writes_the_table(tmp_path, capsys):
     arguments = ["--d", "3", "--kappa", "2", "--bits", "6", "8", "--repeats", "2"]
     assert word_lengths.main(arguments) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1 + 4

@@ -54,7 +54,7 @@ def matches(value, expectation):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(gallery, name):
+def test_every_figure_is_written_whole(gallery, name):
     assert (gallery / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (gallery / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert f"![{name}]({name}.png)" in (gallery / "README.md").read_text()
@@ -80,7 +80,7 @@ def test_nothing_else_is_left(gallery):
 
 
 @of("solve_error_vs_time")
-def test_solve_error(table):
+def test_errors_of_solve_are_the_published_ones(table):
     expected = EXPECTED["solve_error_vs_time"]
     large = table[table.d == 1000].set_index("series")
     device = large.loc["device"]
@@ -104,7 +104,7 @@ def test_device_time_is_load_and_averaging(table):
 
 
 @of("solve_error_vs_time")
-def test_digital_rivals(table):
+def test_digital_rivals_keep_to_their_bounds(table):
     for _, rows in table.groupby("d"):
         gradient = rows[rows.series == "conjugate gradient"]
         assert np.all(np.diff(gradient.seconds) > 0)
@@ -115,7 +115,7 @@ def test_digital_rivals(table):
         assert rows[rows.series == "Cholesky"].error.item() < 1e-12
 
 
-def test_lead():
+def test_lead_ends_where_a_rival_is_quicker():
     times, errors = np.array([1.0, 10.0, 100.0]), np.array([0.5, 0.05, 0.005])
     device = pd.DataFrame({"series": "device", "seconds": times, "error": errors})
     gradient = pd.DataFrame({"series": "conjugate gradient", "seconds": [20.0, 40.0], "error": [0.02, 1e-9]})
@@ -132,13 +132,13 @@ def test_lead():
 
 
 @pytest.mark.parametrize("kappa", [5, 30])
-def test_inverse_theory_in_the_long_run(kappa):
+def test_inverse_theory_has_the_published_long_time_limit(kappa):
     rates, duration = np.geomspace(1.0 / kappa, 1.0, 6), 80.0 * kappa
     mean_square = inverse_errors.continuous_inverse_error(rates, duration) ** 2 * np.sum(rates**-2.0)
     assert matches(mean_square, EXPECTED["inverse_error_vs_time"][f"mean_square_kappa{kappa}"])
 
 
-def test_inverse_theory_at_finite_times():
+def test_inverse_theory_holds_at_finite_times():
     """Against the double integral of the fourth moments, mode by mode."""
     rates, duration = np.array([0.3, 1.0]), 4.0
     total = 0.0
@@ -154,7 +154,7 @@ def test_inverse_theory_at_finite_times():
     assert error**2 * np.sum(rates**-2.0) == pytest.approx(total, rel=1e-8)
 
 
-def test_restarts_theory():
+def test_theory_of_restarts_agrees_with_sampling():
     """Against a plain Monte Carlo of the mean of 4 products."""
     rates = np.array([0.3, 1.0, 2.0])
     x = np.random.default_rng(5).standard_normal((20_000, 4, 3)) / np.sqrt(rates)
@@ -164,7 +164,7 @@ def test_restarts_theory():
 
 
 @of("inverse_error_vs_time")
-def test_inverse_error(table):
+def test_errors_of_inv_are_the_published_ones(table):
     long = table[(table.duration >= 300) | (table.n_reads > 0)]
     ratio = np.log(long.error / long.theory)
     assert abs(ratio.mean()) < 0.1
@@ -179,7 +179,7 @@ def test_inverse_error(table):
 
 
 @of("real_matrices")
-def test_real_matrices(table):
+def test_real_matrices_reach_rtol_or_are_refused(table):
     expected = EXPECTED["real_matrices"]
     assert len(table) == 3
     for reached in table.error / table.rtol:
@@ -227,7 +227,7 @@ def test_same_seed_same_bytes(gallery, tmp_path):
     assert not list(tmp_path.rglob("real_matrices*"))
 
 
-def test_list(capsys):
+def test_list_names_every_figure(capsys):
     assert figures_main(["--list"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in FIGURES)
@@ -235,7 +235,7 @@ def test_list(capsys):
 
 
 @pytest.mark.parametrize("main", [figures_main, lambda argv: run.main(argv)], ids=["figures", "tables"])
-def test_unknown_name(main, capsys):
+def test_an_unknown_name_is_refused_with_those_there_are(main, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["no_such_thing"])
     assert stop.value.code == 2

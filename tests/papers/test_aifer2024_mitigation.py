@@ -40,7 +40,7 @@ def of(table, **chosen):
     return table
 
 
-def test_files(gallery):
+def test_every_figure_is_written_whole(gallery):
     assert (gallery / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
     assert (gallery / f"{NAME}.pdf").read_bytes().startswith(b"%PDF")
     sidecar = json.loads((gallery / f"{NAME}.json").read_text())
@@ -105,7 +105,7 @@ def test_indefinite_members_are_missing_not_wrong():
 # -- the board
 
 
-def test_board(table):
+def test_board_errors_fall_with_bits_and_merging(table):
     board = of(table, section="board")
     assert set(board.bits) == {3, 4, 6}
     assert np.all(board.made == 1.0)
@@ -118,7 +118,7 @@ def test_board(table):
 # -- claims
 
 
-def test_claims(table):
+def test_verdicts_are_those_on_record(table):
     found = verdicts.verdict(NAME, table)
     holds = found.groupby("claim").holds.all()
     assert holds[["single_is_linear", "merged_is_quadratic", "solve_is_quadratic", "bias_is_predicted"]].all()

@@ -91,7 +91,7 @@ def test_error_of_normal_work(estimator):
     assert theory == pytest.approx(scatter, rel=5.0 / np.sqrt(2.0 * repeats) + 0.01)
 
 
-def test_determinants(tables):
+def test_determinants_have_the_errors_they_report(tables):
     table = tables["primitives_convergence"]
     both = table[table.estimator == "bar"]
     assert len(both) == 4
@@ -110,7 +110,7 @@ def test_lyapunov_errors_fall(tables):
 # -- energy and time
 
 
-def test_stored_energy(tables):
+def test_stored_energy_trades_for_time_with_the_predicted_exponent(tables):
     table = tables["energy_time"]
     for _, rows in table[table.energy == "stored_energy"].groupby("kappa"):
         clear = rows[rows.clear]
@@ -131,7 +131,7 @@ def test_the_product_counts_clear_rows_only(tables):
 # -- refinement
 
 
-def test_contraction(tables):
+def test_contraction_is_the_one_on_record(tables):
     table = tables["refinement_vs_averaging"]
     rows = table[(table.section == "noise") & (table.kappa == 10.0)].set_index("duration").contraction
     assert rows[50.0] == near("refinement_vs_averaging", "contraction_50")

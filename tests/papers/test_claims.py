@@ -23,7 +23,7 @@ WORDS = {"holds", "holds in part", "fails", "cannot be tested here"}
         ({"value": 0.1, "factor": 2.0}, 0.19, 0.21), ({"value": 3}, 3.0, 4.0),
     ],
 )  # fmt: skip
-def test_rules(rule, inside, outside):
+def test_rules_tell_inside_from_outside(rule, inside, outside):
     entry = {"measure": "error"} | rule
     assert claims.judged(entry, inside)[0]
     assert not claims.judged(entry, outside)[0]
@@ -43,7 +43,7 @@ def test_a_claim_has_a_row_for_each_case_and_its_error():
     assert set(rows.task) == {"t"}
 
 
-def test_z_of_runs():
+def test_z_of_runs_is_that_of_paired_differences():
     one, other = pd.Series([1.0, 2.0, 4.0]), pd.Series([2.0, 4.0, 5.0])
     assert claims.z_of(one, other) == pytest.approx(4.0)  # differences 1, 2, 1
     assert claims.z_of(one, one) == 0.0
@@ -89,7 +89,7 @@ def table(out, name: str, scale="default", **columns) -> None:
     (out / f"{name}.json").write_text(json.dumps({"scale": scale}))
 
 
-def test_ledger(paper):
+def test_ledger_has_a_verdict_for_each_claim(paper):
     table(paper, "one", x=[3.0, 0.5])
     table(paper, "two", scale="smoke", x=[3.0])
     rows = claims.ledger(paper, ("fake", "nobody1999"), "default")
@@ -138,7 +138,7 @@ def test_every_claim_of_every_paper_is_told(tmp_path):
     assert (tested[["claim", "figure", "rule"]] != "").all(axis=None)
 
 
-def test_claims_of_the_gallery():
+def test_claims_of_the_gallery_have_their_numbers():
     """Where its tables fit the sources, every claim has one of four verdicts."""
     from figures.__main__ import HERE
 

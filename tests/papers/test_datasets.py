@@ -63,7 +63,7 @@ def test_regression_is_least_squares():
     assert np.allclose(np.linalg.solve(system.array, system.b), weights, rtol=1e-6, atol=1e-8)
 
 
-def test_unknown_name():
+def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match=r"mikota_64.*karate_club"):
         datasets.load("hilbert")
 

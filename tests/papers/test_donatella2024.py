@@ -36,7 +36,7 @@ def factors(size, n_rows, rng, scale=1.0):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(sidecar, name):
+def test_every_figure_is_written_whole(sidecar, name):
     assert sidecar(name)["measures_time"] == (name in ("tngd_optimizers_in_time", "tngd_step_cost"))
 
 
@@ -88,7 +88,7 @@ def test_runs_that_are_compared_share_their_seeds(tables):
     assert len(seeds.iloc[0]) == SMOKE["tngd_carried_state"].seeds
 
 
-def test_carried_table(tables):
+def test_carried_table_has_every_start_and_seed(tables):
     table, chosen = tables["tngd_carried_state"], SMOKE["tngd_carried_state"]
     assert set(table.series) == {"carry", "gradient", "zero", "stale", "momentum", "null momentum", "exact"}
     cases = run.carried_cases(chosen)
@@ -117,7 +117,7 @@ def test_noise_only_harms(tables):
     assert anew[1] == pytest.approx(anew[0], rel=0.02)
 
 
-def test_finetuning_table(tables):
+def test_finetuning_table_has_every_method(tables):
     table, chosen = tables["tngd_finetuning"], SMOKE["tngd_finetuning"]
     runs = table.groupby(["section", "method", "start", "time", "seed"], dropna=False)
     assert runs.ngroups == (1 + len(chosen.methods) + 3 + len(chosen.times) + 2 * len(chosen.controls)) * chosen.seeds
@@ -128,7 +128,7 @@ def test_finetuning_table(tables):
     assert (table.time.notna() == on_device).all()
 
 
-def test_step_cost_table(tables):
+def test_step_cost_table_adds_up(tables):
     table = tables["tngd_step_cost"]
     assert set(table.section) == {"parts", "t_sweep", "N", "dz", "device"}
     assert (table.seconds > 0.0).all()
@@ -276,7 +276,7 @@ def test_verdicts_of_the_figures(tables, name):
     [({"at_least": 2.0}, 2.0, 1.9), ({"at_most": 1.5}, 1.5, 1.6), ({"value": 4.0, "rtol": 0.1}, 4.3, 4.5),
      ({"value": 1.0, "atol": 0.1}, 0.95, 0.85)],
 )  # fmt: skip
-def test_rules(rule, inside, outside):
+def test_rules_tell_inside_from_outside(rule, inside, outside):
     entry = {"measure": "z"} | rule
     assert claims.judged(entry, inside)[0]
     assert not claims.judged(entry, outside)[0]

@@ -60,7 +60,7 @@ def of(name):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(gallery, name):
+def test_every_figure_is_written_whole(gallery, name):
     assert (gallery / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (gallery / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     sidecar = json.loads((gallery / f"{name}.json").read_text())
@@ -147,7 +147,7 @@ def test_layer_update_by_both_ways(rng):
 
 
 @of("tkfac_breakdown")
-def test_shares(table):
+def test_shares_add_up_to_one(table):
     keys = ["network", "width", "method", "interval"]
     assert np.allclose(table.groupby(keys).share.sum(), 1.0)
     assert set(table.part) == set(layer_times.PARTS)
@@ -212,7 +212,7 @@ def test_device_parts(table):
 
 
 @of("tkfac_width_scaling")
-def test_crossings(table):
+def test_crossings_have_the_stated_damping_and_cost(table):
     rows = table[table.section == "crossing"]
     assert set(rows.host) == {"this CPU", "accelerator"}
     assert np.allclose(rows.damping, 1.0 / (rows.kappa - 1.0) ** 2)
@@ -346,7 +346,7 @@ def test_architectures_train(table):
         assert loss[method].iloc[-1] < loss[method].iloc[0]
 
 
-def test_scales():
+def test_scales_hold_tasks_bits_and_seeds_enough():
     default, paper = (settings.SCALES[scale]["tkfac_quantised_training"] for scale in ("default", "paper"))
     assert default.tasks == paper.tasks == ("digits_mlp", "digits_conv")
     assert set(default.bits) <= set(paper.bits)

@@ -58,7 +58,7 @@ def reads_of(drift, n, rng, chains=1):
 # -- the figure
 
 
-def test_files(gallery):
+def test_every_figure_is_written_whole(gallery):
     assert (gallery / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
     assert (gallery / f"{NAME}.pdf").read_bytes().startswith(b"%PDF")
     sidecar = json.loads((gallery / f"{NAME}.json").read_text())
@@ -108,7 +108,7 @@ def test_powers_of_the_size(crossings):
             assert slope == near(EXPECTED[f"slope_{measure}"])
 
 
-def test_curves(table):
+def test_curves_agree_with_theory(table):
     curves = table[table.series == "error"]
     assert curves.time.min() == 36.0  # three reads: the first after 30 us
     assert curves.time.max() == 12.0 * SMOKE.n_reads

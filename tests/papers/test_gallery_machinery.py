@@ -203,7 +203,7 @@ def test_options_are_checked(figures, capsys):
         assert told in capsys.readouterr().err
 
 
-def test_pages(figures):
+def test_gallery_page_shows_every_figure(figures):
     out = figures("first", "other")
     page = (out / "README.md").read_text()
     assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == ["first", "other"]

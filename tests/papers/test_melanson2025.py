@@ -22,7 +22,7 @@ def near(name, key):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(gallery, name):
+def test_every_figure_is_written_whole(gallery, name):
     assert (gallery / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (gallery / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     sidecar = json.loads((gallery / f"{name}.json").read_text())
@@ -50,7 +50,7 @@ def test_second_moments_use_the_first_samples():
     assert both.tolist() == [[0.5, 0.0], [0.0, 2.0]]
 
 
-def test_sampling(tables):
+def test_sampling_errors_are_those_of_the_law(tables):
     samples = tables["spu_sampling"].query("section == 'samples'")
     independent, close = (samples[samples.reads == reads] for reads in ("independent", "1 RC apart"))
     over = np.exp(np.log(independent.error / independent.theory).mean())
@@ -59,7 +59,7 @@ def test_sampling(tables):
     assert close.time.max() < independent.time.max() / 10
 
 
-def test_voltages(tables):
+def test_voltages_have_the_predicted_covariance(tables):
     entries = tables["spu_sampling"].query("section == 'entries'")
     assert len(entries) == 36
     assert np.all(np.abs(entries.measured - entries.predicted) < 5.0 * entries.stderr)
@@ -120,7 +120,7 @@ def scaling(seconds: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_crossing():
+def test_crossing_is_where_times_are_equal():
     device, rival = verdicts.DEVICES[0], "GPU at 10% of its peak"
     table = scaling({device: {100: 1.0, 10_000: 1.0}, rival: {100: 0.01, 10_000: 100.0}})
     assert verdicts.crossing(table, device, rival) == pytest.approx(1000.0)
@@ -129,7 +129,7 @@ def test_crossing():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_claims(tables, name):
+def test_verdicts_are_those_on_record(tables, name):
     found = verdicts.verdict(name, tables[name])
     assert set(found.claim) == set(verdicts.EXPECTED[name]) == set(verdicts.NUMBERS[name])
     assert set(run.TABLES) == set(FIGURES)

@@ -34,7 +34,7 @@ def tables(gallery):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(gallery, name):
+def test_every_figure_is_written_whole(gallery, name):
     assert (gallery / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (gallery / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     sidecar = json.loads((gallery / f"{name}.json").read_text())

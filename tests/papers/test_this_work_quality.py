@@ -26,7 +26,7 @@ def held(name, table):
     return verdict(name, table).set_index("claim").holds
 
 
-def test_pictures(tables):
+def test_every_picture_is_drawn(tables):
     assert tuple(spec.id for spec in FIGURES) == NAMES == tuple(TABLES)
     for spec in FIGURES:
         assert render(spec.draw, tables[spec.id])["png"].startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ SMOKE = settings.SCALES["smoke"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_files(sidecar, name):
+def test_every_figure_is_written_whole(sidecar, name):
     assert sidecar(name)["measures_time"] == (name == "ngdt_caching")
 
 
@@ -171,7 +171,7 @@ def test_costs_of_architectures_are_compared_at_the_lowest_loss_of_all_runs():
 # -- rules and budgets
 
 
-def test_budgets(tables):
+def test_rules_with_equal_budgets_agree(tables):
     table = tables["ngdt_budget_sweep"]
     training = table[table.section == "training"].set_index(["rule", "budget", "seed"]).sort_index()
     steps = SMOKE["ngdt_budget_sweep"].steps
@@ -210,7 +210,7 @@ def test_descents_approach_the_theory(tables):
 # -- the null space
 
 
-def test_blindness(tables):
+def test_another_batch_is_blind_to_part_of_the_gradient(tables):
     """Against dense eigenvectors."""
     table = tables["ngdt_null_fallback"]
     assert verdicts.blind(table, "exact") < 1e-6
@@ -237,7 +237,7 @@ def test_null_ratio_matters_where_there_is_a_null_space(tables):
 # -- caching
 
 
-def test_caching(tables):
+def test_seconds_of_a_step_add_up_for_every_interval(tables):
     table = tables["ngdt_caching"]
     parts = table[["model_seconds", "curvature_seconds", "optimizer_seconds"]]
     assert (parts > 0.0).all(axis=None)
@@ -286,7 +286,7 @@ def test_sample_gradients_are_those_of_single_samples():
         np.testing.assert_allclose(found[i], one, rtol=1e-5, atol=1e-6)
 
 
-def test_estimators(tables):
+def test_naive_estimators_overstate_the_dissipation(tables):
     table = tables["ngdt_estimators"]
     for point in ("start", "trained"):
         true, naive = (verdicts.floor(table, point, name) for name in ("true", "naive"))

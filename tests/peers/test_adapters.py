@@ -86,6 +86,7 @@ class TestOptax:
             as_optax(0.1)
 
 
+@pytest.mark.long
 class TestTorch:
     @pytest.fixture(autouse=True)
     def _installed(self):

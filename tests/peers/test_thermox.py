@@ -14,6 +14,8 @@ import scipy.stats
 import thermolinalg as tl
 from tests import oracles
 
+pytestmark = pytest.mark.long
+
 thermox = pytest.importorskip("thermox", reason="cross-checks against thermox: pip install '.[peers]'")
 jax = pytest.importorskip("jax")
 jnp = jax.numpy

@@ -14,6 +14,8 @@ import scipy.sparse
 import thermolinalg as tl
 from tests import oracles
 
+pytestmark = pytest.mark.long
+
 SEEDS = 200
 D = 12
 
@@ -60,7 +62,7 @@ SOLVE = {
 
 
 @pytest.mark.parametrize("mode", SOLVE)
-def test_solve(mode, rng):
+def test_scores_of_solve_are_calibrated(mode, rng):
     kind, options = SOLVE[mode]
     options = dict(options)
     columns = options.pop("columns", None)
@@ -75,7 +77,7 @@ def test_solve(mode, rng):
     oracles.assert_calibrated(z)
 
 
-def test_krylov_with_one_chain_reports_the_rms(rng):
+def test_rms_stderr_of_one_krylov_chain_is_calibrated(rng):
     """One number for all entries: its square is the mean square error, on average over entries and seeds."""
     ratios = []
     for _ in range(SEEDS):
@@ -100,7 +102,7 @@ JOINT = {
 
 @pytest.mark.parametrize("kind", ["Dense", "LowRank", "Kronecker"])
 @pytest.mark.parametrize("mode", JOINT)
-def test_solve_in_all_entries_at_once(mode, kind, rng):
+def test_scores_of_solve_are_calibrated_in_all_entries_at_once(mode, kind, rng):
     options, protocol = JOINT[mode]
     z = []
     for _ in range(SEEDS):
@@ -140,7 +142,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("mode", INV)
-def test_inv(mode, rng):
+def test_scores_of_inv_are_calibrated(mode, rng):
     kind, options = INV[mode]
     z = []
     for _ in range(SEEDS):
@@ -167,7 +169,7 @@ RTOL = {
 
 @pytest.mark.parametrize("rtol", [0.1, 0.01])
 @pytest.mark.parametrize("mode", RTOL)
-def test_solve_hits_rtol(mode, rtol, rng):
+def test_rtol_of_solve_is_hit(mode, rtol, rng):
     """Root mean square of the relative error over 200 seeds within 15 % of the one asked for."""
     kind, options = RTOL[mode]
     if mode == "8-bit converter" and rtol < 0.05:
@@ -184,7 +186,7 @@ def test_solve_hits_rtol(mode, rtol, rng):
 
 @pytest.mark.parametrize("kind", SMALL)
 @pytest.mark.parametrize("options", [{}, {"read_spacing": 1.0}, {"simulator": "path"}, {"n_chains": 4}])
-def test_inv_hits_rtol(kind, options, rng):
+def test_rtol_of_inv_is_hit(kind, options, rng):
     squares = []
     for _ in range(SEEDS):
         operator = SMALL[kind](rng)

@@ -9,6 +9,8 @@ from thermolinalg import problems
 from thermolinalg.errors import UnreliableWork
 from thermolinalg.primitives.logdet import logdet
 
+pytestmark = pytest.mark.long
+
 
 def spd(rng, d, low, high):
     Q = np.linalg.qr(rng.standard_normal((d, d)))[0]
@@ -107,7 +109,7 @@ def test_dissipated_work_is_calibrated(estimator):
     assert_calibrated(np.array([(r.dissipated_work - truth) / r.dissipated_stderr for r in results]))
 
 
-def test_dissipation_of_the_known_protocols():
+def test_dissipation_of_the_known_protocols_is_the_printed_one():
     for protocol, printed in (("optimal", 0.01188), ("linear", 0.0385)):
         r = logdet([[0.05]], 1.0, duration=1000.0, n_paths=4000, n_steps=4000, protocol=protocol, rng=42)
         assert abs(r.dissipated_work - printed) < 5 * r.dissipated_stderr

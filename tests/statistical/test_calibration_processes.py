@@ -9,6 +9,8 @@ from thermolinalg.primitives.expm import expm, expm_action, negexpm
 from thermolinalg.primitives.lyapunov import lyapunov
 from thermolinalg.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(200)
 A = np.array([[1.0, 1.5, 0.0], [0.0, 0.8, -1.0], [0.5, 0.0, 1.2]])
 R = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]])
@@ -51,7 +53,7 @@ def entry_scores(run, exact):
         {"n_reads": 6000, "read_spacing": 0.5, "device": tl.Device(eps_sys=0.1)},
     ],
 )
-def test_lyapunov(options):
+def test_scores_of_lyapunov_are_calibrated(options):
     gains = options.get("device", tl.Device()).read_gains(3)
     exact = np.outer(gains, gains) * kronecker_lyapunov(A, R)
     assert_calibrated(entry_scores(lambda seed: lyapunov(A, R, rng=seed, **options), exact))
@@ -69,18 +71,18 @@ def test_lyapunov(options):
         {"n_reads": 100, "n_chains": 64},
     ],
 )
-def test_negexpm(options):
+def test_scores_of_negexpm_are_calibrated(options):
     assert_calibrated(entry_scores(lambda seed: negexpm(A, rng=seed, **options), scipy.linalg.expm(-A)))
 
 
-def test_expm_of_a_rotation():
+def test_scores_of_expm_of_a_rotation_are_calibrated():
     turn = np.array([[0.0, 2.0], [-2.0, 0.0]])
     exact = np.array([[np.cos(2.0), np.sin(2.0)], [-np.sin(2.0), np.cos(2.0)]])
     assert_calibrated(entry_scores(lambda seed: expm(turn, n_reads=4000, rng=seed), exact))
 
 
 @pytest.mark.parametrize("spacing", [1.0, None])
-def test_expm_action(spacing):
+def test_scores_of_expm_action_are_calibrated(spacing):
     v = np.array([1.0, -1.0, 2.0])
     exact = scipy.linalg.expm(-A) @ v
     assert_calibrated(
@@ -88,7 +90,7 @@ def test_expm_action(spacing):
     )
 
 
-def test_fit():
+def test_scores_of_a_fit_are_calibrated():
     """One random combination of all parameters a seed, with the covariance that the fit reports."""
     drift, mean, D = A[:2, :2], np.array([1.0, -2.0]), R[:2, :2]
     times = 0.5 * np.arange(6000)

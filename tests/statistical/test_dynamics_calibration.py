@@ -7,6 +7,8 @@ import scipy.sparse
 import thermolinalg as tl
 from tests import oracles
 
+pytestmark = pytest.mark.long
+
 A = tl.problems.with_condition(5, 30.0, rng=0)
 B = np.random.default_rng(1).standard_normal(5)
 X = np.linalg.solve(A, B)
@@ -21,7 +23,7 @@ X = np.linalg.solve(A, B)
         {"duration": 600.0},
     ],
 )
-def test_error_bars_of_inv_are_calibrated(options):
+def test_scores_of_inv_are_calibrated(options):
     truth, z = np.linalg.inv(A), []
     for seed in range(100):
         r = tl.inv(A, dynamics=tl.Inertia(mass=1.0, friction=0.5), rng=seed, **options)
@@ -40,7 +42,7 @@ def test_rtol_is_hit():
 
 
 @pytest.mark.parametrize(("friction", "simulator"), [(0.1, "path"), ("critical", "path"), (5.0, "path"), (0.1, "law")])
-def test_error_bars_of_the_integrator_are_calibrated(friction, simulator):
+def test_scores_of_the_integrator_are_calibrated(friction, simulator):
     inertia, z = tl.Inertia(mass=1.0, friction=friction), []
     for seed in range(200):
         r = tl.solve(A, B, duration=40.0, dynamics=inertia, simulator=simulator, rng=seed)

@@ -9,6 +9,8 @@ import thermolinalg as tl
 from tests import oracles
 from thermolinalg import laws
 
+pytestmark = pytest.mark.long
+
 PROBLEMS = range(6)
 CHAINS = 6000
 
@@ -29,7 +31,7 @@ def law(A, b, x0, beta, readout):
 
 
 @pytest.mark.parametrize("number", PROBLEMS)
-def test_order_and_limit(number, rng):
+def test_weak_order_is_one_and_the_limit_is_the_law(number, rng):
     """Exact moments of the Euler recursion at dt, dt / 2, ..: an error of first order, and the law as limit.
 
     The recursion of the moments is deterministic, so order and limit are seen to many digits: Richardson's table.
@@ -54,7 +56,7 @@ def test_order_and_limit(number, rng):
 
 
 @pytest.mark.parametrize("number", PROBLEMS)
-def test_chains_against_the_law_for_dt_to_zero(number, rng):
+def test_chains_tend_to_the_law_for_small_steps(number, rng):
     """Simulated chains at dt and dt / 2, extrapolated: mean and variance of the average and of the last state."""
     A, b, x0, beta, burn_in, duration = problem(number, rng)
     directions = np.linalg.qr(rng.standard_normal((len(b), len(b))))[0][:, :3]
@@ -90,7 +92,7 @@ def test_chains_have_the_moments_of_their_own_recursion(number, rng):
     oracles.sampled_moments_agree(run.average, average, average_covariance)
 
 
-def test_stationary_inflation_of_every_mode(rng):
+def test_stationary_inflation_of_every_mode_is_the_predicted_one(rng):
     """The fixed point of the recursion is 2 / (2 - dt lambda) times the law, mode by mode; the ends are reported."""
     A, dt = oracles.random_spd(rng, 6, 20.0), 1.1
     values, vectors = np.linalg.eigh(A)

@@ -10,6 +10,8 @@ from scipy import special, stats
 
 import thermolinalg as tl
 
+pytestmark = pytest.mark.long
+
 N = 2**21
 
 
@@ -20,7 +22,7 @@ def numbers():
 
 
 @pytest.mark.parametrize("order", range(1, 9))
-def test_moments(numbers, order):
+def test_moments_are_normal(numbers, order):
     def moment(k):
         return float(stats.norm.moment(k))
 
@@ -28,13 +30,13 @@ def test_moments(numbers, order):
     assert abs(np.mean(numbers**order) - moment(order)) < 5 * error
 
 
-def test_distribution(numbers):
+def test_distribution_is_normal(numbers):
     assert stats.kstest(numbers, "norm").pvalue > 1e-5
     counts, _ = np.histogram(stats.norm.cdf(numbers), bins=1000, range=(0.0, 1.0))
     assert stats.chisquare(counts).pvalue > 1e-5
 
 
-def test_tail(numbers):
+def test_tails_are_normal(numbers):
     for level in (3.0, 4.0, 4.5):
         expected = 2.0 * N * stats.norm.sf(level)
         assert abs(np.sum(np.abs(numbers) > level) - expected) < 5 * np.sqrt(expected)
@@ -42,7 +44,7 @@ def test_tail(numbers):
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 511, 512, 513, 1024, 4096])
 @pytest.mark.parametrize("power", [1, 2])
-def test_lags(numbers, lag, power):
+def test_lagged_products_are_uncorrelated(numbers, lag, power):
     x = numbers**power - (power - 1)
     spread = np.mean(x**2) / np.sqrt(N - lag)
     assert abs(np.mean(x[lag:] * x[:-lag])) < 5 * spread
@@ -69,7 +71,7 @@ def test_sums_over_streams_are_normal():
 
 @pytest.mark.skipif(shutil.which("dieharder") is None, reason="install dieharder (Brown) for a published battery")
 @pytest.mark.parametrize("number", [0, 8, 15, 204], ids=["birthdays", "count the 1s", "runs", "Kolmogorov-Smirnov"])
-def test_dieharder(number):
+def test_dieharder_finds_no_weakness(number):
     """Some of its quick tests, of 64 streams in turn; a perfect generator fails one in 10^5 runs of all."""
     found = dieharder_pvalues(number, tl.fast_rng(23).spawn(64))
     assert found

@@ -11,6 +11,8 @@ from thermolinalg.circuits.nonlinear import averaging_time, nonlinear_average
 from thermolinalg.circuits.rlc import RLCSampler
 from thermolinalg.primitives.warm_start import warm_start
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(200)
 
 
@@ -39,7 +41,7 @@ def entry_score(r, truth, seed):
         {"n_reads": 200, "read_spacing": 0.5, "n_chains": 48},
     ],
 )
-def test_inverse_by_the_rlc_sampler(options):
+def test_inverse_by_the_rlc_sampler_is_calibrated(options):
     rng = np.random.default_rng(5)
     coupling = np.tril(rng.uniform(0.0, 0.3, (4, 4)), -1)
     A = maxwell_matrix(rng.uniform(0.5, 2.0, 4), coupling + coupling.T)
@@ -57,7 +59,7 @@ def test_inverse_by_the_rlc_sampler(options):
         {"read_noise": 0.2},
     ],
 )
-def test_inverse_through_converters(sheet):
+def test_inverse_through_converters_is_calibrated(sheet):
     """Thermal noise of 0.1 V, as the standard error has it."""
     A = maxwell_matrix([0.7, 1.2, 0.9], [[0.0, 0.3, 0.1], [0.3, 0.0, 0.2], [0.1, 0.2, 0.0]])
     board = RLCSampler.program(A, R=1e3, L=1e-4, C=1e-9, kappa_0=1e-14, device=tl.Device(**sheet))
@@ -66,7 +68,7 @@ def test_inverse_through_converters(sheet):
     assert_calibrated([entry_score(r, truth, seed) for seed, r in enumerate(runs)])
 
 
-def test_inverse_by_doubled_cells():
+def test_inverse_by_doubled_cells_is_calibrated():
     A = np.array([[2.0, 0.6, -0.5], [0.6, 1.5, 0.7], [-0.5, 0.7, 2.5]])
     A[0, 2] = A[2, 0] = 0.5  # three positive off-diagonals: no signs will do
     form, truth = capacitive_form(A), np.linalg.inv(A)
@@ -121,7 +123,7 @@ def corrected_score(average, truth):
     return float(((average.value - average.step_bias - truth) / np.hypot(average.stderr, average.step_bias_stderr))[0])
 
 
-def test_clipping_of_one_node_against_quadrature():
+def test_clipping_of_one_node_agrees_with_quadrature():
     mean, _ = clipped_node()
     assert mean > 1.2 * INPUT / RATE  # clipping matters
     scores, outputs = [], []
@@ -184,7 +186,7 @@ def test_outputs_of_clipping_amplifiers_average_to_the_answer():
 # Feedback through a converter ------------------------------------------------------------------------------------
 
 
-def test_quantised_feedback_of_one_node_against_quadrature():
+def test_quantised_feedback_of_one_node_agrees_with_quadrature():
     levels = np.linspace(-2.0, 2.0, 7)  # three bits
 
     def force(x):
@@ -220,7 +222,7 @@ def drifting_mean(rate, drive, sd, time, dt, order=40):
     return float(np.linalg.solve(np.eye(order) - decay[:, None] * M, push)[0])
 
 
-def test_drift_of_components_against_moments():
+def test_component_drift_has_the_predicted_moments():
     rate, drive, sd, time, dt = 1.0, 2.0, 0.25, 4.0, 0.1
     mean = drifting_mean(rate, drive, sd, time, dt)
     assert mean > 1.03 * drive / rate
@@ -270,7 +272,7 @@ def test_averaging_time_reaches_its_error():
 
 
 @pytest.mark.parametrize("n_slow", [0, 2])
-def test_paths_from_a_warm_start(n_slow, rng):
+def test_paths_from_a_warm_start_have_the_law(n_slow, rng):
     """Euler-Maruyama paths whose start is drawn: Euler's own moments, with the slow modes in equilibrium at first."""
     values = np.array([0.02, 0.05, 0.5, 1.0])
     vectors = np.linalg.qr(rng.standard_normal((4, 4)))[0]

@@ -5,6 +5,8 @@ import pytest
 
 import thermolinalg as tl
 
+pytestmark = pytest.mark.long
+
 A = tl.problems.wishart(6, rng=11)
 B = np.random.default_rng(12).standard_normal(6)
 X = np.linalg.solve(A, B)

@@ -9,6 +9,8 @@ from thermolinalg.laws.underdamped import critical_friction
 from thermolinalg.measurement import paths
 from thermolinalg.processes.langevin import Langevin
 
+pytestmark = pytest.mark.long
+
 A = np.array([[1.0, 0.3, 0.1], [0.3, 0.6, -0.2], [0.1, -0.2, 0.4]])
 B = np.array([1.0, -0.5, 0.2])
 LOW = np.linalg.eigvalsh(A)[0]
@@ -44,7 +46,7 @@ def test_sampled_paths_have_the_moments_of_the_law(friction):
 
 
 @pytest.mark.parametrize("friction", FRICTIONS)
-def test_lagged_covariance_of_sampled_paths(friction):
+def test_sampled_paths_have_the_lagged_covariance_of_the_law(friction):
     device = Langevin(A, mass=1.3, friction=friction, beta=2.0)
     settled, lag = 40.0 * device.relaxation_time, 1.1
     x, p = device.sample([settled, settled + lag], n_chains=20_000, rng=52)

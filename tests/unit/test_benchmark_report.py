@@ -45,7 +45,7 @@ def test_ratios_are_taken_round_by_round(results):
     assert report.ratio(group["ours: law"], [group["plain NumPy"]], faster=True)[1] == pytest.approx(10.0)
 
 
-def test_targets_that_are_met_and_missed(results):
+def test_targets_are_marked_as_met_or_missed(results):
     text = report.summary(*results)
     assert "over `eigh` alone | 1.1 (1.1 to 1.1) | <= 1.15 | yes |" in text
     assert "over `eigh` and the normals | 1.5 (1.5 to 1.5) | <= 1.3 | **no** |" in text
@@ -55,7 +55,7 @@ def test_targets_that_are_met_and_missed(results):
     assert "| plain NumPy | 2.2e+04 | 1.65e+04 to 3.3e+04 | 3 |" in report.everything(*results)
 
 
-def test_exponents_of_measured_times(tmp_path):
+def test_exponents_are_printed_with_their_claims(tmp_path):
     table = tmp_path / "table.csv"
     table.write_text(
         "quantity,variable,claimed,kind,where,fitted,low,high\n"
@@ -89,7 +89,7 @@ def rows(entries, cases, **fields):
         ({"factor": 0.5, "worst": True}, "| what | b: 0.5 (0.5 to 0.5) | <= 0.5 | yes |"),
     ],
 )
-def test_a_row_of_two_sizes(fields, row):
+def test_a_row_holds_the_ratios_of_two_sizes(fields, row):
     entries = [
         ("1", "ours", [1.0, 2.0]),
         ("1", "other", [4.0, 8.0]),
@@ -103,7 +103,7 @@ def test_a_row_of_two_sizes(fields, row):
     assert rows(entries, cases, **fields) == [row]
 
 
-def test_a_row_of_seconds():
+def test_a_row_of_seconds_prints_its_unit_and_target():
     cases = (targets.Case("1", "ours"),)
     entries = [("1", "ours", [250e-6, 310e-6, 1250e-6])]
     assert rows(entries, cases, factor=300e-6) == ["| what | 310 us (280 to 780) | <= 300 us | **no** |"]
@@ -112,7 +112,7 @@ def test_a_row_of_seconds():
     ]
 
 
-def test_memory_beside_what_is_granted():
+def test_memory_is_compared_with_its_target():
     facts = {
         "contender": "inv",
         "bytes_per_entry": 50.11,
@@ -125,7 +125,7 @@ def test_memory_beside_what_is_granted():
     ]
 
 
-def test_least_lead_over_numpy_from_a_size_on():
+def test_least_lead_over_numpy_is_told_from_a_size_on():
     groups = {f"x, d {d}": {"ours": np.array([1.0]), "plain NumPy": np.array([t])} for d, t in ((10, 1.2), (100, 1.4))}
     small, large = report.slower_rows(groups)
     assert "at any size (ours, x, d 10) | 1.2 (1.2 to 1.2) | >= 1 | yes |" in small

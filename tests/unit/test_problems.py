@@ -8,7 +8,7 @@ import thermolinalg as tl
 from thermolinalg import problems
 
 
-def test_wishart(rng):
+def test_wishart_has_mean_identity_and_its_condition_number(rng):
     """Symmetric, positive definite, mean I, and the condition number of its ensemble."""
     A = problems.wishart(400, rng=rng)
     np.testing.assert_allclose(A, A.T, atol=1e-15)
@@ -22,7 +22,7 @@ def test_wishart(rng):
     np.testing.assert_allclose(samples.var(axis=0), variance, rtol=0.25)
 
 
-def test_with_spectrum(rng):
+def test_with_spectrum_has_the_spectrum(rng):
     values = np.array([0.1, 1.0, 1.0, 30.0])
     A = problems.with_spectrum(values, rng=rng)
     np.testing.assert_array_equal(A, A.T)
@@ -39,7 +39,7 @@ def test_eigenvectors_are_uniform(rng):
     assert abs(squares.mean() - 0.2) < 5 * squares.std() / np.sqrt(3000)
 
 
-def test_with_condition(rng):
+def test_with_condition_spreads_the_spectrum_evenly_in_logarithm(rng):
     A = problems.with_condition(7, 300.0, rng=rng)
     values = np.linalg.eigvalsh(A)
     assert values[-1] / values[0] == pytest.approx(300.0)
@@ -49,7 +49,7 @@ def test_with_condition(rng):
 
 
 @pytest.mark.parametrize("grid", [(5,), (3, 4), (2, 3, 4), (1, 1, 1)])
-def test_laplacian(grid):
+def test_laplacian_is_that_of_the_grid(grid):
     """Entry by entry: 2 for each axis on the diagonal, -1 between neighbours of the grid."""
     A = problems.laplacian(*grid).toarray()
     points = list(np.ndindex(*grid))
@@ -73,7 +73,7 @@ def test_laplacian_of_a_million_points_is_sparse():
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 9])
-def test_mikota(d):
+def test_mikota_has_its_frequencies_and_inverse(d):
     """Eigenfrequencies 1, 2, .., d with masses 1/i, and the inverse in closed form."""
     K = problems.mikota(d)
     masses = np.diag(1.0 / np.arange(1, d + 1))
@@ -90,7 +90,7 @@ def test_condition_numbers_that_are_on_record():
     assert values[-1] / values[0] == pytest.approx(3.2e2, rel=0.02)
 
 
-def test_toeplitz():
+def test_toeplitz_has_a_tridiagonal_inverse():
     A = problems.toeplitz(6, 0.7)
     i, j = np.indices((6, 6))
     np.testing.assert_allclose(A, 0.7 ** np.abs(i - j))
@@ -98,7 +98,7 @@ def test_toeplitz():
     np.testing.assert_allclose(inverse[np.abs(i - j) > 1], 0.0, atol=1e-12)
 
 
-def test_seeds(seed):
+def test_problems_follow_the_seed(seed):
     for make in (lambda r: problems.wishart(4, rng=r), lambda r: problems.with_condition(4, 9.0, rng=r)):
         np.testing.assert_array_equal(make(seed), make(seed))
         assert not np.array_equal(make(None), make(None))
@@ -122,7 +122,7 @@ def test_seeds(seed):
         (lambda: problems.toeplitz(3, -0.5), "rho must be positive"),
     ],
 )
-def test_bad_input(call, message):
+def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 

@@ -30,7 +30,7 @@ def test_seconds_add_up():
     assert cost().seconds == pytest.approx(1e-3 + 2e-6 + 3.0 + 4e-9)
 
 
-def test_cost_in_words():
+def test_cost_prints_seconds_and_energies():
     text = str(cost())
     assert text == ("3 s (load 1 ms, relax 2 us, integrate 3 s, read 4 ns); joule heat 5 C V^2, stored energy 6 C V^2")
     assert str(cost(converter_energy=2e-9)).endswith("; converters 2e-09 J")
@@ -41,11 +41,11 @@ def test_cost_in_words():
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0, "0 s"), (12.0, "12 s"), (0.5, "500 ms"), (3e-6, "3 us"), (2e-10, "0.2 ns")]
 )
-def test_seconds_in_words(value, text):
+def test_seconds_print_in_a_fitting_unit(value, text):
     assert _seconds(value) == text
 
 
-def test_estimate_in_words():
+def test_estimate_prints_value_error_and_protocol():
     text = str(estimate())
     assert "Estimate (2,): rms value 3.536, rms standard error 0.35 (law)" in text
     assert "law: burn-in 5 RC, integrated over 100 RC" in text
@@ -57,7 +57,7 @@ def test_estimate_in_words():
     assert "saturated: 3 in adc" in str(estimate(clipped={"adc": 3, "dac": 0}))
 
 
-def test_standard_error_is_worked_out_once_and_only_when_asked():
+def test_stderr_is_computed_lazily_and_once():
     calls = []
 
     def source():
@@ -88,7 +88,7 @@ def test_estimates_compare_by_identity():
     assert one != estimate()
 
 
-def test_to_frame():
+def test_to_frame_has_one_row_per_entry():
     frame = estimate().to_frame()
     assert list(frame.columns) == ["value", "stderr"]
     np.testing.assert_array_equal(frame["value"], [3.0, 4.0])
@@ -108,7 +108,7 @@ def test_every_result_of_the_primitives_reads_well():
         assert str(result).startswith("Estimate (")
 
 
-def test_cost_is_worked_out_once_and_only_when_asked_for():
+def test_cost_is_computed_lazily_and_once():
     calls = []
     r = estimate(cost=lambda: calls.append(1) or cost())
     assert not calls
