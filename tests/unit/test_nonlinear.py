@@ -40,14 +40,14 @@ def test_wander(rng):
         for k, (i, j) in enumerate([(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]):
             for place in {(i, j), (j, i)}:
                 expected[(c, *place)] += 0.3 * noise[c, k]
-    kernels.wander(0.7, 0.3, noise, z)
+    kernels.drift_components(0.7, 0.3, noise, z)
     np.testing.assert_allclose(z, expected, rtol=1e-10)
 
 
 def test_wandering_product(rng):
     z, x, out = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 3)), np.empty((2, 3))
     M = rng.standard_normal((3, 3))
-    kernels.wandering_product(M, 0.2, z, x, out)
+    kernels.drifting_product(M, 0.2, z, x, out)
     np.testing.assert_allclose(out, [(M + 0.2 * M * z[c]) @ x[c] for c in range(2)], rtol=1e-10)
 
 

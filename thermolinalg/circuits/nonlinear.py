@@ -308,19 +308,19 @@ class _Components:
         self.generator, d = generator, len(self.A)
         self.decay, self.kick = np.exp(-dt / time), np.sqrt(-np.expm1(-2.0 * dt / time))
         self.noise, self.z = np.empty((chains, d * (d + 1) // 2)), np.zeros((chains, d, d))
-        kernels.wander(0.0, 1.0, self._fresh(), self.z)
+        kernels.drift_components(0.0, 1.0, self._fresh(), self.z)
 
     def _fresh(self):
         return self.generator.standard_normal(out=self.noise)
 
     def advance(self):
         """One step."""
-        kernels.wander(self.decay, self.kick, self._fresh(), self.z)
+        kernels.drift_components(self.decay, self.kick, self._fresh(), self.z)
 
     def product(self, x):
         """A(t) x for every chain."""
         out = np.empty_like(x)
-        kernels.wandering_product(self.A, self.sd, self.z, x, out)
+        kernels.drifting_product(self.A, self.sd, self.z, x, out)
         return out
 
 
