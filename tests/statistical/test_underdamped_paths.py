@@ -40,17 +40,19 @@ def assert_moments(samples, mean, covariance):
 def test_sampled_paths_have_the_moments_of_the_law(friction):
     device = Langevin(A, B, mass=1.3, friction=friction, beta=2.0)
     times, x0 = [0.5, 1.0, 3.7], np.array([1.0, 0.0, -1.0])
-    x, p = device.sample(times, x0=x0, n_chains=20_000, rng=51)
-    for k, time in enumerate(times):
-        assert_moments(np.hstack((x[:, k], p[:, k])), *moments(friction, 1.3, 2.0, time, x0))
+    start = np.concatenate((x0, np.zeros(3)))
+    states = device.sample([0.0, *times], start, n_chains=20_000, rng=51)
+    for k, time in enumerate(times, start=1):
+        assert_moments(states[:, k], *moments(friction, 1.3, 2.0, time, x0))
 
 
 @pytest.mark.parametrize("friction", FRICTIONS)
 def test_sampled_paths_have_the_lagged_covariance_of_the_law(friction):
     device = Langevin(A, mass=1.3, friction=friction, beta=2.0)
-    settled, lag = 40.0 * device.relaxation_time, 1.1
-    x, p = device.sample([settled, settled + lag], n_chains=20_000, rng=52)
-    early, late = (np.hstack((x[:, k], p[:, k])) for k in (0, 1))
+    lag = 1.1
+    early, late = device.sample([0.0, lag], n_chains=20_000, rng=52).transpose(1, 0, 2)
+    for states in (early, late):
+        assert_moments(states, *device.stationary())
     expected = device.autocovariance(lag)
     products = late[:, :, None] * early[:, None, :]
     error = products.std(axis=0) / np.sqrt(len(products))
@@ -66,7 +68,8 @@ def test_averages_of_paths_are_calibrated_by_the_law(friction):
     mean = V @ (readout.response(values) * (V.T @ B))
     covariance = V @ np.diag(readout.variance(values)) @ V.T / 2.0
     direction = np.array([0.2, -0.7, 0.5])
-    x, _ = device.sample(2.0 + 0.8 * np.arange(40), n_chains=200, rng=53)
+    times = [0.0, *(2.0 + 0.8 * np.arange(40))]
+    x = device.sample(times, np.zeros(6), n_chains=200, rng=53)[:, 1:, :3]
     z = (x.mean(axis=1) - mean) @ direction / np.sqrt(direction @ covariance @ direction)
     assert abs(z.mean()) < 0.28
     assert abs(z.std(ddof=1) - 1.0) < 0.20
@@ -74,7 +77,8 @@ def test_averages_of_paths_are_calibrated_by_the_law(friction):
 
 def test_dense_reads_approach_the_integrator():
     device = Langevin(A, B, mass=1.3, friction=0.15, beta=2.0)
-    x, _ = device.sample(0.02 + 0.05 * np.arange(400), n_chains=4000, rng=54)
+    times = [0.0, *(0.02 + 0.05 * np.arange(400))]
+    x = device.sample(times, np.zeros(6), n_chains=4000, rng=54)[:, 1:, :3]
     values, V = np.linalg.eigh(A)
     integral = device.integrator(0.0, 20.0)
     mean = V @ (integral.response(values) * (V.T @ B))

@@ -25,7 +25,7 @@ LIBRARY = sorted((ROOT / "thermolinalg").rglob("*.py"))
 LONGEST_FUNCTION, LONGEST_CLASS, LONGEST_KERNEL = 60, 200, 30  # lines, docstrings apart
 MADE_BY_THE_LIBRARY = (  # results, which callers get and do not make
     "CapacitiveForm", "Cost", "Estimate", "EulerPaths", "NodeAverage", "NonlinearAverage", "PathEnergetics", "Round",
-    "RoundingEnsemble", "UnderdampedPaths", "WarmStart", "WorkEstimate",
+    "LangevinPaths", "LinearProcess", "RoundingEnsemble", "WarmStart", "WorkEstimate",
 )  # fmt: skip
 HEAVY = ("pandas", "matplotlib", "seaborn", "jax", "sklearn", "torch", "tqdm", "joblib")
 

@@ -36,7 +36,7 @@ NODES, WEIGHTS = (0.5 * (a + c) for a, c in zip(np.polynomial.legendre.leggauss(
 _SPLIT = 134217729.0  # 2^27 + 1 (Veltkamp)
 
 
-def _exact_product(a, b):
+def _exact_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """a b and its rounding error, both floats (Dekker)."""
     product = a * b
     high_a, high_b = (_SPLIT * v - (_SPLIT * v - v) for v in (a, b))
@@ -44,19 +44,19 @@ def _exact_product(a, b):
     return product, ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b
 
 
-def discriminant(lam, mass: float, friction: float):
+def discriminant(lam: Numbers, mass: float, friction: float) -> FloatArray:
     """gamma^2 - 4 M lam to full relative accuracy, also next to critical damping."""
-    square, square_rest = _exact_product(np.float64(friction), np.float64(friction))
-    product, product_rest = _exact_product(np.float64(4.0 * mass), np.asarray(lam, dtype=float))
+    square, square_rest = _exact_product(np.asarray(float(friction)), np.asarray(float(friction)))
+    product, product_rest = _exact_product(np.asarray(4.0 * mass), np.asarray(lam, dtype=float))
     return (square - product) + (square_rest - product_rest)
 
 
-def _phi1(x):
+def _phi1(x: FloatArray) -> FloatArray:
     """`overdamped.phi1` with its limit 1 at x = 0."""
     return overdamped.phi1(np.where(x == 0.0, 1.0, x)) * (x != 0.0) + (x == 0.0)
 
 
-def _sinc(x):
+def _sinc(x: FloatArray) -> FloatArray:
     """sin(x) / x with its limit 1 at x = 0."""
     safe = np.where(x == 0.0, 1.0, x)
     return np.where(x == 0.0, 1.0, np.sin(safe) / safe)
@@ -73,9 +73,9 @@ class Modes:
         Decay rate of a mode; the fastest rate at which anything happens in it.
     """
 
-    def __init__(self, lam, mass: float, friction: float):
+    def __init__(self, lam: Numbers, mass: float, friction: float) -> None:
         self.lam, self.mass, self.friction = np.asarray(lam, dtype=float).ravel(), mass, friction
-        self._remembered: dict = {}
+        self._remembered: dict[float | tuple[int, float], Stretch] = {}
         self._lock = RLock()  # chains on several threads share the oscillators of a tile of modes
         difference = discriminant(self.lam, mass, friction)
         root = np.sqrt(np.abs(difference))
@@ -85,7 +85,7 @@ class Modes:
         self.slow = np.where(self.oscillates, self.xi, 2.0 * self.lam / (friction + root))
         self.fast = np.where(self.oscillates, np.sqrt(self.lam / mass), self.xi + self.delta)
 
-    def answers(self, time):
+    def answers(self, time: Numbers) -> tuple[FloatArray, FloatArray, FloatArray]:
         """f, g and g' at `time`: a number, or an array that broadcasts with (m,)."""
         if np.ndim(time) == 0 and np.isinf(time):
             return (np.zeros_like(self.lam),) * 3
@@ -99,7 +99,7 @@ class Modes:
         derivative = np.where(apart, decay * (self.fast * q - self.slow) / twice, even - self.xi * g)
         return even + self.xi * g, g, derivative
 
-    def integral(self, time):
+    def integral(self, time: Numbers) -> FloatArray:
         """int_0^time g dt: M times the response of the mean x to b."""
         if np.ndim(time) == 0 and np.isinf(time):
             return self.mass / self.lam
@@ -111,7 +111,7 @@ class Modes:
         later = np.where(apart, divided, settled)
         return np.where(short, self._series(np.where(short, time, 0.0)), later) if short.any() else later
 
-    def _series(self, time):
+    def _series(self, time: Numbers) -> FloatArray:
         """Taylor series of the integral of g, from R'' + 2 xi R' + (lam/M) R = 1."""
         damping, spring = 2.0 * self.xi * time, self.lam / self.mass * time**2
         before, term = np.zeros_like(spring), 0.5 * time**2 * np.ones_like(spring)
@@ -121,21 +121,21 @@ class Modes:
             total += term
         return total
 
-    def transition(self, time):
+    def transition(self, time: float) -> FloatArray:
         """Matrix (2, 2, m) that takes the mean of (x, p) over `time`."""
         f, g, derivative = self.answers(time)
         return np.array([[f, g / self.mass], [-self.lam * g, derivative]])
 
-    def push(self, time):
+    def increment(self, time: float) -> FloatArray:
         """What b = 1 adds to the mean of (x, p) over `time`: (2, m)."""
         return np.array([self.integral(time) / self.mass, self.answers(time)[1]])
 
-    def equilibrium(self):
+    def equilibrium(self) -> FloatArray:
         """Stationary covariance (2, 2, m) of (x, p) at beta = 1."""
         zero = np.zeros_like(self.lam)
         return np.array([[1.0 / self.lam, zero], [zero, zero + self.mass]])
 
-    def covariance(self, time):
+    def covariance(self, time: float) -> FloatArray:
         """Covariance (2, 2, m) of (x, p) at beta = 1, `time` after a known state; `time` may be infinite."""
         if np.isinf(time):
             return self.equilibrium()
@@ -147,7 +147,7 @@ class Modes:
         spring, xp = self.lam * g**2 / self.mass, self.friction / self.mass * g**2
         return np.array([[(1.0 - f**2 - spring) / self.lam, xp], [xp, self.mass * (1.0 - spring - derivative**2)]])
 
-    def remembered(self, key, make: Callable[[], "Stretch"]) -> "Stretch":
+    def remembered(self, key: float | tuple[int, float], make: Callable[[], "Stretch"]) -> "Stretch":
         """What `make` made for this key before: a plan, and every chain, asks for the same stretch again and again."""
         with self._lock:
             self._remembered[key] = made = self._remembered.pop(key, None) or make()  # moved to the end: used last
@@ -162,15 +162,15 @@ class Modes:
     def _stretch(self, time: float) -> "Stretch":
         doublings = max(0, int(np.ceil(np.log2(max(self.fast.max() * time / SHORT, 1e-300)))))
         step = time / 2.0**doublings
-        law = Stretch(self.matrix(step), self._push3(step), self._short_noise(step))
-        law.push[2] = 0.5 * step**2 * self._mean_integral(step)
+        law = Stretch(self.matrix(step), self._increment3(step), self._short_noise(step))
+        law.increment[2] = 0.5 * step**2 * self._mean_integral(step)
         for _ in range(doublings):
             law, step = law.then(law), 2.0 * step
             law.matrix[:] = self.matrix(step)
-            law.push[:2] = self.push(step)
+            law.increment[:2] = self.increment(step)
         return law
 
-    def matrix(self, time):
+    def matrix(self, time: float) -> FloatArray:
         """Mean of (x, p, int x) from (x, p, int x): (3, 3, m); the integral of f is g + 2 xi times that of g."""
         out = np.zeros((3, 3, self.lam.size))
         out[:2, :2], out[2, 2] = self.transition(time), 1.0
@@ -178,20 +178,20 @@ class Modes:
         out[2, 0], out[2, 1] = self.answers(time)[1] + 2.0 * self.xi * integral, integral / self.mass
         return out
 
-    def _push3(self, time):
-        return np.vstack((self.push(time), np.zeros(self.lam.size)))
+    def _increment3(self, time: float) -> FloatArray:
+        return np.vstack((self.increment(time), np.zeros(self.lam.size)))
 
-    def _at_nodes(self, step):
+    def _at_nodes(self, step: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """g, g' and the integral of g at the nodes of the quadrature over a short step: (nodes, m) each."""
         times = (step * NODES)[:, None]
         _, g, derivative = self.answers(times)
         return g, derivative, self._series(times)
 
-    def _mean_integral(self, step):
+    def _mean_integral(self, step: float) -> FloatArray:
         """(2 / step^2) int_0^step response dt over a short step."""
         return 2.0 / step * (WEIGHTS @ self._at_nodes(step)[2]) / self.mass
 
-    def _short_noise(self, step):
+    def _short_noise(self, step: float) -> FloatArray:
         """Covariance (3, 3, m) of (x, p, int x) after a short step from a known state, at beta = 1."""
         g, derivative, integral = self._at_nodes(step)
         strength = 2.0 * self.friction * step
@@ -210,22 +210,22 @@ def modes_of(lam: bytes, mass: float, friction: float) -> Modes:
 
 @dataclass(frozen=True)
 class Stretch:
-    """An affine map with noise, z -> matrix z + push b + noise, of z = (x, p, accumulated x) for m modes.
+    """An affine map with noise, z -> matrix z + increment b + noise, of z = (x, p, accumulated x) for m modes.
 
-    ``matrix`` and ``noise`` (a covariance at beta = 1) are (3, 3, m), ``push`` is (3, m).
+    ``matrix`` and ``noise`` (a covariance at beta = 1) are (3, 3, m), ``increment`` is (3, m).
     """
 
-    matrix: np.ndarray
-    push: np.ndarray
-    noise: np.ndarray
+    matrix: FloatArray
+    increment: FloatArray
+    noise: FloatArray
 
     def then(self, later: "Stretch") -> "Stretch":
         """This map and after it another."""
         matrix = np.einsum("ijm,jkm->ikm", later.matrix, self.matrix)
-        push = np.einsum("ijm,jm->im", later.matrix, self.push) + later.push
+        increment = np.einsum("ijm,jm->im", later.matrix, self.increment) + later.increment
         carried = np.einsum("ijm,jkm->ikm", later.matrix, self.noise)
         noise = np.einsum("ijm,kjm->ikm", carried, later.matrix) + later.noise
-        return Stretch(matrix, push, 0.5 * (noise + noise.transpose(1, 0, 2)))
+        return Stretch(matrix, increment, 0.5 * (noise + noise.transpose(1, 0, 2)))
 
 
 def reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
@@ -241,7 +241,7 @@ def _reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
     total = Stretch(read, np.zeros((3, size)), np.zeros((3, 3, size)))  # the last read, with nothing after it
     step = Stretch(np.zeros((3, 3, size)), np.zeros((3, size)), np.zeros((3, 3, size)))
     step.matrix[:2, :2], step.matrix[2, 0], step.matrix[2, 2] = modes.transition(spacing), 1.0, 1.0
-    step.push[:2], step.noise[:2, :2] = modes.push(spacing), modes.covariance(spacing)
+    step.increment[:2], step.noise[:2, :2] = modes.increment(spacing), modes.covariance(spacing)
     left, length = n_reads - 1, 1
     while left:
         if left & 1:
@@ -249,29 +249,35 @@ def _reads_stretch(modes: Modes, n_reads: int, spacing: float) -> Stretch:
         left >>= 1
         if left:
             step, length = step.then(step), 2 * length
-            step.matrix[:2, :2], step.push[:2] = modes.transition(length * spacing), modes.push(length * spacing)
+            step.matrix[:2, :2], step.increment[:2] = (
+                modes.transition(length * spacing),
+                modes.increment(length * spacing),
+            )
     return total
 
 
-def exact_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
+Step = tuple[FloatArray, FloatArray, FloatArray]  # transition, drift increment and Cholesky factor of the noise
+
+
+def exact_step(modes: Modes, time: float, drive: FloatArray, beta: float) -> Step:
     """An exact step of (x, p) for `kernels.underdamped.exact_steps`, driven by b in mode coordinates.
 
-    Transition (4, m), push (2, m) and Cholesky factor of the noise (3, m).
+    Transition (4, m), increment (2, m) and Cholesky factor of the noise (3, m).
     """
     factor = _cholesky(modes.covariance(time) / beta)
-    return modes.transition(time).reshape(4, -1), modes.push(time) * drive, factor
+    return modes.transition(time).reshape(4, -1), modes.increment(time) * drive, factor
 
 
-def integrating_step(modes: Modes, time: float, drive: np.ndarray, beta: float):
+def integrating_step(modes: Modes, time: float, drive: FloatArray, beta: float) -> Step:
     """An exact step of (x, p, integral of x dt) for `kernels.underdamped.integral_steps`, `time` finite and positive.
 
-    Transition (6, m), push (3, m) and Cholesky factor of the noise (6, m).
+    Transition (6, m), increment (3, m) and Cholesky factor of the noise (6, m).
     """
     law = modes.stretch(time)
-    return law.matrix[:, :2].reshape(6, -1), law.push * drive, _cholesky(law.noise / beta)
+    return law.matrix[:, :2].reshape(6, -1), law.increment * drive, _cholesky(law.noise / beta)
 
 
-def _cholesky(C: np.ndarray) -> np.ndarray:
+def _cholesky(C: FloatArray) -> FloatArray:
     """Cholesky factors of covariances (n, n, m), their rows one after the other; zero where there is no noise."""
     L = np.zeros_like(C)
     for i in range(len(C)):
@@ -298,29 +304,29 @@ class UnderdampedProtocol(Protocol):
     mass: float
     friction: float
 
-    def _weights(self, modes: Modes):
+    def _weights(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
         return np.ones_like(modes.lam), np.zeros_like(modes.lam)
 
-    def _since(self, modes: Modes):
+    def _since(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
         return np.zeros_like(modes.lam), np.zeros_like(modes.lam)
 
-    def modes(self, lam) -> Modes:
+    def modes(self, lam: Numbers) -> Modes:
         """The oscillators of these eigenvalues."""
         return modes_of(np.asarray(lam, dtype=float).tobytes(), self.mass, self.friction)
 
-    def decay_rates(self, lam):
+    def decay_rates(self, lam: FloatArray) -> tuple[float, float]:
         """Slowest and fastest rate at which the mean of a mode with eigenvalue in `lam` moves."""
         modes = self.modes(lam)
         return float(modes.slow.min()), float(modes.fast.max())
 
-    def memory(self, lam):
+    def memory(self, lam: Numbers) -> FloatArray:
         """Weight of x0."""
         modes = self.modes(lam)
         f, g, _ = modes.answers(self.burn_in)
         of_x, of_p = self._weights(modes)
         return (of_x * f - of_p * modes.lam * g).reshape(np.shape(lam))
 
-    def memory_bound(self, lam):
+    def memory_bound(self, lam: Numbers) -> FloatArray:
         """A bound of ``|memory|`` that only falls as the burn-in grows, where memory itself may oscillate."""
         modes, t = self.modes(lam), self.burn_in
         of_x, of_p = self._weights(modes)
@@ -331,21 +337,21 @@ class UnderdampedProtocol(Protocol):
         f = np.where(modes.oscillates, np.exp(-modes.slow * t) + modes.xi * g, modes.answers(t)[0])
         return (np.abs(of_x) * f + np.abs(of_p) * modes.lam * g).reshape(np.shape(lam))
 
-    def memory_after(self, lam, distance):
+    def memory_after(self, lam: FloatArray, distance: FloatArray) -> Callable[[float], FloatArray]:
         """Bounds of what is left of each `distance` from the answer, as a function of the burn-in."""
         return lambda burn_in: self.with_burn_in(burn_in).memory_bound(lam) * distance
 
-    def variance_after(self, lam):
+    def variance_after(self, lam: Numbers) -> Callable[[float], FloatArray]:
         """Variance at beta = 1 as a function of the burn-in."""
         return lambda burn_in: self.with_burn_in(burn_in).variance(lam)
 
-    def response(self, lam):
+    def response(self, lam: Numbers) -> FloatArray:
         """Weight of b."""
         modes = self.modes(lam)
-        (of_x, of_p), (x, p) = self._weights(modes), modes.push(self.burn_in)
+        (of_x, of_p), (x, p) = self._weights(modes), modes.increment(self.burn_in)
         return (of_x * x + of_p * p + self._since(modes)[0]).reshape(np.shape(lam))
 
-    def variance(self, lam):
+    def variance(self, lam: Numbers) -> FloatArray:
         """Variance at beta = 1: what the state at burn_in brings, plus the noise since."""
         modes = self.modes(lam)
         (of_x, of_p), C = self._weights(modes), modes.covariance(self.burn_in)
@@ -410,7 +416,7 @@ class Integrator(UnderdampedProtocol, IntegratorProtocol):
 
     def _since(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
         law = modes.stretch(self.duration)
-        return law.push[2] / self.duration, law.noise[2, 2] / self.duration**2
+        return law.increment[2] / self.duration, law.noise[2, 2] / self.duration**2
 
     def variance_at_most(self, low: float) -> float:
         """The largest variance (beta = 1) from equilibrium for eigenvalues from `low` on: the smaller of two bounds."""
@@ -441,7 +447,7 @@ class Reads(_Products, SpacedProtocol):
 
     def _since(self, modes: Modes) -> tuple[FloatArray, FloatArray]:
         law = reads_stretch(modes, self.n_reads, self.spacing)
-        return law.push[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2
+        return law.increment[2] / self.n_reads, law.noise[2, 2] / self.n_reads**2
 
     def variance_at_least(self, low: float, high: float) -> float:
         """The smallest variance (beta = 1) for eigenvalues from `low` to `high`.
@@ -469,7 +475,7 @@ class Reads(_Products, SpacedProtocol):
         return (total / n)[rows, columns]
 
 
-def critical_friction(lambda_min, mass=1.0) -> float:
+def critical_friction(lambda_min: float, mass: float = 1.0) -> float:
     """Friction at which the slowest mode of an underdamped device is critically damped: ``2 sqrt(mass lambda_min)``.
 
     Less friction leaves that mode oscillating, and every mode relaxes in ``2 mass / friction``; more slows it down
@@ -491,6 +497,10 @@ def critical_friction(lambda_min, mass=1.0) -> float:
     ------
     ValueError
         lambda_min or mass is not positive.
+
+    See Also
+    --------
+    thermolinalg.Inertia : the dynamics that take this friction by default.
 
     Examples
     --------

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
-from ..hardware.device import device_of
-from ..numerics.blocks import blocks, chain_tiles
+from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from ..hardware.device import Device, device_of
+from ..numerics.blocks import chain_tiles, noise_blocks
 from ..numerics.kernels import euler
 from ..numerics.threads import run_chains
 from ..operators import as_operator
@@ -29,15 +30,17 @@ class EulerPaths:
         fastest mode; the mean is not biased.
     """
 
-    average: np.ndarray
-    final: np.ndarray
+    average: FloatArray
+    final: FloatArray
     dt: float
     covariance_inflation: tuple[float, float]
 
 
 def euler_maruyama(
-    A, b=None, *, dt, n_steps, burn_in_steps=0, x0=None, n_chains=1, beta=None, device=None, rng=None, workers=None
-) -> EulerPaths:
+    A: Matrix, b: ArrayLike | None = None, *, dt: float, n_steps: int, burn_in_steps: int = 0,
+    x0: ArrayLike | None = None, n_chains: int = 1, beta: float | None = None, device: Device | None = None,
+    rng: RNGLike = None, workers: int | None = None,
+) -> EulerPaths:  # fmt: skip
     """Step ``dx = -(A x - b) dt + sqrt(2/beta) dW`` on the plain matrix, many chains at once.
 
     Only products A x are used (for a dense or sparse A: no inverse, no eigenvectors). The mean is exact in the
@@ -75,6 +78,11 @@ def euler_maruyama(
     ValueError
         dt at or above the stability limit, or other bad input.
 
+    See Also
+    --------
+    solve : the exact law of averages and reads.
+    thermolinalg.processes.Langevin.baoab : the same for cells with inertia.
+
     Examples
     --------
     >>> import numpy as np, thermolinalg as tl
@@ -95,17 +103,16 @@ def euler_maruyama(
     if dt >= 2.0 / high:
         raise ValueError(f"dt must be below 2 / lambda_max = {2.0 / high:.6g} for a stable step, got {dt:.6g}")
     start = np.broadcast_to(start, (n_chains, d))
-    kick = np.sqrt(2.0 * dt / beta)
+    noise_std = np.sqrt(2.0 * dt / beta)
 
-    def tile(generator, chains):
+    def tile(generator: np.random.Generator, chains: slice) -> tuple[FloatArray, FloatArray]:
         x = start[chains].copy()
         total, unused = np.zeros_like(x), np.zeros_like(x)
         step = 0
-        for noise in blocks(burn_in_steps + n_steps, x.size):
-            generator.standard_normal(out=noise)
-            for row in noise.reshape(-1, *x.shape):
+        for noise in noise_blocks(generator, burn_in_steps + n_steps, x.shape):
+            for row in noise:
                 product = np.ascontiguousarray(operator.matvec(x.T).T)
-                euler.update(product, b, dt, kick, row, x, total if step >= burn_in_steps else unused)
+                euler.update(product, b, dt, noise_std, row, x, total if step >= burn_in_steps else unused)
                 step += 1
         return total / n_steps, x
 

@@ -22,7 +22,7 @@ from ..hardware.readout import convert_reads
 from ..laws import overdamped
 from ..laws import underdamped as underdamped_laws
 from ..laws.readout import IndependentProtocol, Protocol
-from ..numerics.blocks import BLOCK, blocks
+from ..numerics.blocks import BLOCK, blocks, noise_blocks
 from ..numerics.kernels import ou, underdamped
 from ..numerics.threads import parts, run_chains
 from ..operators import Modal
@@ -68,7 +68,7 @@ def _steps(rates: FloatArray, b: FloatArray, step: float, beta: float) -> Step:
 
 
 def _first_state(rng, rates, x0, b, burn_in, beta):
-    """An exact draw of the state at the end of the burn-in."""
+    """An exact sample of the state at the end of the burn-in."""
     decay, increment, noise_std = _steps(rates, b, burn_in, beta)
     return decay * x0 + increment + noise_std * rng.standard_normal(rates.size)
 
@@ -91,8 +91,7 @@ def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta):
     x = _first_state(rng, rates, x0, b, protocol.burn_in, beta)
     total = x.copy()
     step = _steps(rates, b, protocol.spacing, beta)
-    for noise in blocks(protocol.n_reads - 1, rates.size):
-        rng.standard_normal(out=noise)
+    for noise in noise_blocks(rng, protocol.n_reads - 1, rates.shape):
         ou.average_steps(*step, noise, x, total)
     return total / protocol.n_reads
 
@@ -101,14 +100,12 @@ def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta):
 def _(protocol: overdamped.Integrator, rng: Generator, rates, x0, b, beta, steps=INTEGRATOR_STEPS):
     x = _first_state(rng, rates, x0, b, protocol.burn_in, beta)
     step = protocol.duration / steps
-    decay, push, _ = _steps(rates, b, step, beta)
-    kick, mixed, rest = (s / np.sqrt(beta) for s in laws.integrator_step(rates, step))
+    decay, increment, _ = _steps(rates, b, step, beta)
+    noise_std, mixed, rest = (s / np.sqrt(beta) for s in laws.integrator_step(rates, step))
     gain, drift = laws.rise(rates, step), step**2 * laws.phi2(rates * step) * b
     integral = np.zeros_like(x)
-    for noise in blocks(steps, 2 * rates.size):
-        rng.standard_normal(out=noise)
-        pairs = noise.reshape(-1, 2, rates.size)
-        ou.integral_steps(decay, push, kick, gain, drift, mixed, rest, pairs, x, integral)
+    for noise in noise_blocks(rng, steps, (2, rates.size)):
+        ou.integral_steps(decay, increment, noise_std, gain, drift, mixed, rest, noise, x, integral)
     return integral / protocol.duration
 
 
@@ -120,9 +117,8 @@ def _(protocol: underdamped_laws.Integrator, rng: Generator, rates, x0, b, beta,
     first = underdamped_laws.exact_step(modes, protocol.burn_in, b, beta)
     underdamped.exact_steps(*first, rng.standard_normal((1, 2, rates.size)), x, p, state, unused)
     step = underdamped_laws.integrating_step(modes, protocol.duration / steps, b, beta)
-    for noise in blocks(steps, 3 * rates.size):
-        rng.standard_normal(out=noise)
-        underdamped.integral_steps(*step, noise.reshape(-1, 3, rates.size), x, p, integral)
+    for noise in noise_blocks(rng, steps, (3, rates.size)):
+        underdamped.integral_steps(*step, noise, x, p, integral)
     return integral / protocol.duration
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import scipy.linalg
 
 from ..laws.overdamped import rise
+from ..numerics.blocks import noise_blocks
 from ..numerics.kernels import work as kernels
 from ..numerics.kernels.work_law import log_mean_exponential
 from ..numerics.threads import parts, run_chains
 from ..operators import Dense, Diagonal, Modal
 
 PATH_TILE = 32  # most paths that share a generator: part of the definition of the random stream
-BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
 EXACT_STEP, EULER_STEP = 0.5, 0.1  # default steps, in units of the fastest relaxation time
 COMMUTES = 1e-10  # largest part of A0 outside the diagonal, in the modes of A, that counts as rounding
 SLOW_NODES = 24  # nodes in time of the slow-limit dissipation of ramps between matrices that do not commute
@@ -85,27 +85,27 @@ class ModeRamp:
         """Work and heat (n_paths,) of paths that start in equilibrium."""
         step = self.duration / self.n_steps
         during = self.rates[1:-1]
-        decay, kick = np.exp(-step * during), np.sqrt(rise(during, 2.0 * step))
+        decay, noise_std = np.exp(-step * during), np.sqrt(rise(during, 2.0 * step))
 
         def tile(generator, paths):
-            work, heat, x = self._tile(generator, paths, decay, kick)
+            work, heat, x = self._tile(generator, paths, decay, noise_std)
             work += 0.5 * (self.rates[-1] - self.rates[-2]) * x**2
             return work.sum(axis=1), heat.sum(axis=1)
 
         return _in_tiles(tile, n_paths, rng, workers, n_paths * during.size)
 
-    def _tile(self, generator, paths, decay, kick):
+    def _tile(self, generator, paths, decay, noise_std):
         """Work, heat and x (paths, d) up to the last relaxation."""
         d = self.rates.shape[1]
         x = generator.standard_normal((paths, d)) / np.sqrt(self.rates[0])
         work, heat = np.zeros_like(x), np.zeros_like(x)
-        rows = max(1, BLOCK // x.size)
-        buffer = np.empty((min(rows, self.n_steps), paths, d))
-        for start in range(0, self.n_steps, rows):
-            noise = buffer[: self.n_steps - start]
-            generator.standard_normal(out=noise)
+        start = 0
+        for noise in noise_blocks(generator, self.n_steps, x.shape):
             end = start + len(noise)
-            kernels.ramp_steps(self.rates[start : end + 1], decay[start:end], kick[start:end], noise, x, work, heat)
+            kernels.ramp_steps(
+                self.rates[start : end + 1], decay[start:end], noise_std[start:end], noise, x, work, heat
+            )
+            start = end
         return work, heat, x
 
     def log_mean_exponentials(self, factors) -> np.ndarray:

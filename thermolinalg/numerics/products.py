@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from .threads import Crew, parts, threads
+from .threads import ThreadTeam, parts, threads
 
 TILE = 256  # most rows and columns of a tile: part of the definition of the rounding
 SMALL = 256  # size of a product below which waking a thread takes longer than multiplying a block
@@ -50,16 +50,16 @@ def sum_of_products(pairs: Iterator, shape: tuple[int, int], symmetric: bool, wo
         each = [partial(add, later, earlier, i, j) for i, j in tiles]
         return each if blas_is_serial() else [_in_turn(each)]
 
-    with Crew(1 if min(shape) < SMALL else threads(workers)) as crew:
-        draw = partial(next, pairs, None)
-        pair = draw()
+    with ThreadTeam(1 if min(shape) < SMALL else threads(workers)) as team:
+        following = partial(next, pairs, None)
+        pair = following()
         while pair is not None:
             count += pair[2]
-            if crew.size == 1:
-                crew.run(tasks(*pair[:2]))
-                pair = draw()
+            if team.size == 1:
+                team.run(tasks(*pair[:2]))
+                pair = following()
             else:
-                pair = crew.run([draw, *tasks(*pair[:2])])[0]
+                pair = team.run([following, *tasks(*pair[:2])])[0]
     if symmetric:
         for i, j in tiles:
             if j.start < i.start:
@@ -77,7 +77,7 @@ def congruent(function: Callable, M: np.ndarray, size: int, workers: int | None)
     def second(rows):
         whole[rows] = function(half[rows].T).T
 
-    with Crew(threads(workers) if size >= SMALL and blas_is_serial() else 1) as crew:
-        crew.run([partial(first, part) for part in parts(len(M), TILE)])
-        crew.run([partial(second, part) for part in parts(size, TILE)])
+    with ThreadTeam(threads(workers) if size >= SMALL and blas_is_serial() else 1) as team:
+        team.run([partial(first, part) for part in parts(len(M), TILE)])
+        team.run([partial(second, part) for part in parts(size, TILE)])
     return whole

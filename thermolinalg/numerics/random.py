@@ -104,7 +104,7 @@ def fast_rng(rng=None) -> FastGenerator:
     Notes
     -----
     The first call compiles for about a second. The tests hold it to the published answers of Philox4x32-10, to the
-    transform worked out by NumPy, to moments up to the eighth, streams to independence, and, where dieharder is
+    transform computed by NumPy, to moments up to the eighth, streams to independence, and, where dieharder is
     installed, to some of its tests. dieharder 3.31.1 on the bits of 64 spawned streams in turn, on the normals of one
     stream and on those of 64 in turn (through their distribution function): 161 p-values of 24 tests, none below 1e-6,
     4 outside 0.005 to 0.995, each of which passed when repeated with another seed.

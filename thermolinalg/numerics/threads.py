@@ -25,7 +25,7 @@ def parts(n: int, most: int) -> list[slice]:
     return [slice(int(first), int(last)) for first, last in pairwise(edges)]
 
 
-class Crew:
+class ThreadTeam:
     """Threads that take tasks from one list, the calling thread among them: it is awake already.
 
     Parameters
@@ -83,5 +83,5 @@ def run_chains(
     """
     workers = 1 if numbers < FEW else min(threads(workers), len(tasks))
     generators = rng.spawn(len(tasks))
-    with Crew(workers) as crew:
-        return crew.run([partial(function, g, task) for g, task in zip(generators, tasks, strict=True)])
+    with ThreadTeam(workers) as team:
+        return team.run([partial(function, g, task) for g, task in zip(generators, tasks, strict=True)])

@@ -5,14 +5,16 @@ import scipy.linalg
 
 from .threads import parts
 
-COLUMNS = 256  # columns of a triangular solution that are worked out at a time
+COLUMNS = 256  # columns of a triangular solution that are computed at a time
 
 
 def wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
-    """T (d, min(d, n)) with T T^T distributed as the sum of n products of white noise; zero below its last diagonal.
+    """T (d, min(d, n)) with T T^T distributed as the sum of n products z z^T of standard normals z (d,).
+
+    It is zero below its last diagonal.
 
     Bartlett's lower triangle (Anderson, "An Introduction to Multivariate Statistical Analysis", section 7.2), its rows
-    and columns in reverse order: white noise does not know the order of its entries.
+    and columns in reverse order: the law of z does not depend on the order of its entries.
     """
     width = min(d, n)
     T = np.zeros((d, width), order="F")

@@ -1,6 +1,6 @@
 """Symmetric positive definite matrices as operators that apply functions of themselves.
 
-For symmetric A the device is a bundle of independent modes, so everything it puts out is ``f(A) b + g(A) xi``.
+For symmetric A the device is a bundle of independent modes, so the device output is ``f(A) b + g(A) xi``.
 An operator holds whatever makes ``f(A) v`` cheap for its kind of matrix:
 
 =============  ==============================================  =================

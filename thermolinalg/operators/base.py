@@ -62,9 +62,9 @@ def orthonormal_columns(U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Modal:
     """An operator with mode coordinates: ``f(A) v = from_modes(f(rates) * to_modes(v))``.
 
-    White noise in mode coordinates with standard deviations ``g(rates)`` comes out of `from_modes` with covariance
-    ``g(A)^2``, also where there are more coordinates than dimensions (`LowRank`). Subclasses set `shape` and `rates`
-    (the eigenvalue that belongs to each coordinate) and define `to_modes` and `from_modes`.
+    Independent noise in mode coordinates with standard deviations ``g(rates)`` comes out of `from_modes` with
+    covariance ``g(A)^2``, also where there are more coordinates than dimensions (`LowRank`). Subclasses set `shape` and
+    `rates` (the eigenvalue that belongs to each coordinate) and define `to_modes` and `from_modes`.
     """
 
     shape: tuple[int, int]

@@ -63,7 +63,7 @@ class Dense(Modal):
 
     @property
     def eigenvectors(self) -> np.ndarray:
-        """Eigenvectors (d, d), one a column."""
+        """Eigenvectors (d, d), one per column."""
         return self._decomposition[1]
 
     @cached_property

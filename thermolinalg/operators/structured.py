@@ -56,7 +56,7 @@ class Diagonal(Modal):
 class LowRank(Modal):
     """``sigma I + U S U^T``: never forms a (d, d) array.
 
-    The mode coordinates are the r coordinates along U and, beside them, the d entries of what is left of a vector
+    The mode coordinates are the r coordinates along U, followed by the d entries of what is left of a vector
     when its part along U is taken away, all d of which relax at rate sigma.
 
     Parameters

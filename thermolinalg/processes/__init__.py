@@ -1,8 +1,17 @@
 """Linear stochastic processes: transitions, stationary laws, samples, likelihood, work and heat along paths."""
 
+from .base import LinearProcess
+from .calibration import Calibration
 from .energetics import PathEnergetics, path_energetics
 from .langevin import Langevin, LangevinPaths
-from .likelihood import Calibration
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck
 
-__all__ = ["Calibration", "Langevin", "LangevinPaths", "OrnsteinUhlenbeck", "PathEnergetics", "path_energetics"]
+__all__ = [
+    "Calibration",
+    "Langevin",
+    "LangevinPaths",
+    "LinearProcess",
+    "OrnsteinUhlenbeck",
+    "PathEnergetics",
+    "path_energetics",
+]

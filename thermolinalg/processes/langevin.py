@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
 from ..laws import critical_friction
 from ..laws import underdamped as laws
-from ..numerics.blocks import chain_tiles
+from ..numerics.blocks import chain_tiles, noise_blocks
 from ..numerics.kernels import underdamped as kernels
 from ..numerics.threads import run_chains
-from ..operators import Krylov, as_operator
+from ..operators import Dense, Krylov, Modal, as_operator
+from .base import LinearProcess
+from .likelihood import increments
 
-BLOCK = 32_768  # normals drawn at a time (256 KiB); any value gives the same bits
 REGULAR = 1e-9  # relative difference of steps that are taken to be equal
 
 
@@ -41,13 +43,14 @@ class LangevinPaths:
     momentum_deflation: tuple[float, float]
 
 
-class Langevin:
+class Langevin(LinearProcess):
     """A thermal network with inertia: ``dx = (p/M) dt, dp = -(A x - b) dt - (gamma/M) p dt + sqrt(2 gamma/beta) dW``.
 
-    Its equilibrium is that of the overdamped device, x ~ N(A^-1 b, A^-1/beta), with p ~ N(0, M I/beta) beside it; the
-    way there is different. Every mode of A is a damped oscillator whose law is known in closed form at any damping.
-    The variance of a long time average is ``2 gamma / (beta duration) A^-2`` whatever the mass, so that less friction
-    shortens averaging, until relaxation, 2 M / gamma where modes oscillate, takes longer.
+    Its state is (x, p), 2d numbers. Its equilibrium is that of the overdamped device, x ~ N(A^-1 b, A^-1/beta), with an
+    independent p ~ N(0, M I/beta); the way there is different. Every mode of A is a damped oscillator whose law is
+    known in closed form at any damping. The variance of a long time average is ``2 gamma / (beta duration) A^-2``
+    whatever the mass, so that less friction shortens averaging, until relaxation, 2 M / gamma where modes oscillate,
+    takes longer.
 
     Parameters
     ----------
@@ -69,9 +72,14 @@ class Langevin:
     NotPositiveDefinite
         With the offending eigenvalue.
 
+    See Also
+    --------
+    OrnsteinUhlenbeck : any stable drift, also that of (x, p) here.
+    thermolinalg.Inertia : cells with inertia in `solve` and `inv`.
+
     Notes
     -----
-    `voltage`, `independent_reads`, `integrator` and `reads` give read-outs with methods ``memory``, ``response`` and
+    `voltage`, `independent_reads`, `integrator` and `reads` give protocols with methods ``memory``, ``response`` and
     ``variance``, functions of an eigenvalue as in `thermolinalg.laws`.
 
     Examples
@@ -81,14 +89,16 @@ class Langevin:
     >>> round(device.friction, 6), round(device.relaxation_time, 4)
     (0.2, 10.0)
     >>> times = np.arange(100.0, 1100.0)
-    >>> x, p = device.sample(times, rng=0)
-    >>> x.shape
-    (1, 1000, 2)
+    >>> states = device.sample(times, rng=0)
+    >>> states.shape
+    (1, 1000, 4)
     """
 
-    def __init__(self, A, b=None, *, mass, friction, beta=1.0):
+    def __init__(
+        self, A: Matrix, b: ArrayLike | None = None, *, mass: float, friction: float, beta: float = 1.0
+    ) -> None:
         operator = as_operator(A)
-        self.operator = as_operator(operator.dense()) if isinstance(operator, Krylov) else operator
+        self.operator: Modal = Dense(operator.dense()) if isinstance(operator, Krylov) else operator
         d = self.operator.shape[0]
         self.b = np.zeros(d) if b is None else _validation.vector(b, "b", d)
         self.mass = _validation.positive(mass, "mass")
@@ -97,13 +107,20 @@ class Langevin:
         self._modes = laws.Modes(self.operator.rates, self.mass, self.friction)
 
     @classmethod
-    def critically_damped(cls, A, b=None, *, mass=1.0, beta=1.0) -> "Langevin":
+    def critically_damped(
+        cls, A: Matrix, b: ArrayLike | None = None, *, mass: float = 1.0, beta: float = 1.0
+    ) -> "Langevin":
         """The device whose slowest mode is critically damped: friction ``2 sqrt(mass lambda_min)``."""
         operator = as_operator(A)
         return cls(operator, b, mass=mass, friction=critical_friction(operator.bounds[0], mass), beta=beta)
 
     @property
-    def relaxation_times(self) -> np.ndarray:
+    def dimension(self) -> int:
+        """2d."""
+        return 2 * self.b.size
+
+    @property
+    def relaxation_times(self) -> FloatArray:
         """Time in which what is left of the start falls by e, of each mode [RC]: 2 M / gamma where it oscillates."""
         return 1.0 / self._modes.slow
 
@@ -112,71 +129,84 @@ class Langevin:
         """The longest of the `relaxation_times` [RC]."""
         return float(self.relaxation_times.max())
 
-    def voltage(self, time) -> laws.Voltage:
-        """Read-out: the voltages at one time [RC]."""
-        return laws.Voltage(burn_in=_time(time), **self._physics)
+    def voltage(self, time: float) -> laws.Voltage:
+        """Protocol: the voltages at one time [RC]."""
+        return laws.Voltage(burn_in=_time(time), mass=self.mass, friction=self.friction)
 
-    def independent_reads(self, burn_in, n_reads) -> laws.IndependentReads:
-        """Read-out: the mean of reads, each `burn_in` [RC] after a fresh start."""
+    def independent_reads(self, burn_in: float, n_reads: int) -> laws.IndependentReads:
+        """Protocol: the mean of reads, each `burn_in` [RC] after a fresh start."""
         n_reads = _validation.count(n_reads, "n_reads")
-        return laws.IndependentReads(burn_in=_time(burn_in), n_reads=n_reads, **self._physics)
+        return laws.IndependentReads(burn_in=_time(burn_in), n_reads=n_reads, mass=self.mass, friction=self.friction)
 
-    def integrator(self, burn_in, duration) -> laws.Integrator:
-        """Read-out: the mean voltage over [burn_in, burn_in + duration] [RC]."""
+    def integrator(self, burn_in: float, duration: float) -> laws.Integrator:
+        """Protocol: the mean voltage over [burn_in, burn_in + duration] [RC]."""
         duration = _validation.positive(duration, "duration")
-        return laws.Integrator(burn_in=_time(burn_in), duration=duration, **self._physics)
+        return laws.Integrator(burn_in=_time(burn_in), duration=duration, mass=self.mass, friction=self.friction)
 
-    def reads(self, burn_in, n_reads, spacing) -> laws.Reads:
-        """Read-out: the mean of reads, the first at `burn_in`, then one every `spacing` [RC]."""
+    def reads(self, burn_in: float, n_reads: int, spacing: float) -> laws.Reads:
+        """Protocol: the mean of reads, the first at `burn_in`, then one every `spacing` [RC]."""
         n_reads, spacing = _validation.count(n_reads, "n_reads"), _validation.positive(spacing, "spacing")
-        return laws.Reads(burn_in=_time(burn_in), n_reads=n_reads, spacing=spacing, **self._physics)
+        return laws.Reads(
+            burn_in=_time(burn_in), n_reads=n_reads, spacing=spacing, mass=self.mass, friction=self.friction
+        )
 
-    @property
-    def _physics(self) -> dict:
-        return {"mass": self.mass, "friction": self.friction}
+    def stationary(self) -> tuple[FloatArray, FloatArray]:
+        """Mean (2d,) and covariance (2d, 2d) of (x, p) in equilibrium."""
+        rest = self.operator.function(np.reciprocal, self.b)
+        return np.concatenate((rest, np.zeros_like(rest))), self.covariance(np.inf)
 
-    def mean(self, time, x0=None, p0=None) -> tuple[np.ndarray, np.ndarray]:
-        """Means (d,) of x and p at `time` [RC] after the start at x0, p0 (default 0); `time` may be infinite."""
-        start = np.array([self._mode_start(x0, "x0", ()), self._mode_start(p0, "p0", ())])
-        time, drive = _time(time), self.operator.to_modes(self.b)
-        mean = np.einsum("ijm,jm->im", self._modes.transition(time), start) + self._modes.push(time) * drive
-        return self.operator.from_modes(mean[0]), self.operator.from_modes(mean[1])
+    def transition(self, h: float) -> tuple[FloatArray, FloatArray]:
+        """M and Q, the covariance of the noise, of a step h [RC], both (2d, 2d); h may be infinite."""
+        h = _time(h)
+        return self._of_matrices(self._modes.transition(h)), self.covariance(h)
 
-    def covariance(self, time=np.inf) -> np.ndarray:
-        """Covariance (2d, 2d) of (x, p) at `time` [RC] after a known start; default the stationary one."""
-        return self._of_matrices(self._modes.covariance(_time(time)) / self.beta)
+    def propagator(self, h: float) -> FloatArray:
+        """M (2d, 2d) of `transition` alone."""
+        return self._of_matrices(self._modes.transition(_time(h)))
 
-    def autocovariance(self, lag) -> np.ndarray:
-        """Stationary covariance (2d, 2d) of (x, p) at `lag` [RC] with (x, p) now."""
-        transition = self._modes.transition(_time(lag))
-        return self._of_matrices(np.einsum("ijm,jkm->ikm", transition, self._modes.equilibrium()) / self.beta)
+    def covariance(self, t: float) -> FloatArray:
+        """Covariance (2d, 2d) of (x, p) a time t [RC] after a known start; t may be infinite."""
+        return self._of_matrices(self._modes.covariance(_time(t)) / self.beta)
 
-    def _of_matrices(self, blocks: np.ndarray) -> np.ndarray:
+    def mean(self, t: float, x0: ArrayLike) -> FloatArray:
+        """Mean (2d,) of (x, p) a time t [RC] after the start at the state x0 (2d,); t may be infinite."""
+        start = self._to_modes(_validation.vector(x0, "x0", self.dimension))
+        t, drive = _time(t), self.operator.to_modes(self.b)
+        return self._from_modes(
+            np.einsum("ijm,jm->im", self._modes.transition(t), start) + self._modes.increment(t) * drive
+        )
+
+    def _of_matrices(self, blocks: FloatArray) -> FloatArray:
         """The (2d, 2d) matrix whose blocks are functions of A, given on the mode coordinates: (2, 2, m)."""
         identity = self.operator.to_modes(np.eye(self.operator.shape[0]))
         return np.block([[self.operator.from_modes(f[:, None] * identity) for f in row] for row in blocks])
 
-    def _mode_start(self, given, name: str, chains: tuple[int, ...]) -> np.ndarray:
-        """A start in mode coordinates, (m,) or (n_chains, m)."""
-        d = self.operator.shape[0]
-        start = np.zeros(d) if given is None else _validation.real_array(given, name)
-        allowed = ((d,), (*chains, d))
-        if start.shape not in allowed:
-            raise ValueError(
-                f"{name} must have shape {' or '.join(map(str, dict.fromkeys(allowed)))}, got {start.shape}"
-            )
-        modes = self.operator.to_modes(np.ascontiguousarray(start.T)).T
-        return np.ascontiguousarray(np.broadcast_to(modes, (*chains, modes.shape[-1])))
+    def _to_modes(self, states: FloatArray) -> FloatArray:
+        """x and p in mode coordinates, (2, m) of a state (2d,) or (2, n, m) of n states (n, 2d)."""
+        halves = np.split(states, 2, axis=-1)
+        return np.array([self.operator.to_modes(np.ascontiguousarray(half.T)).T for half in halves])
 
-    def sample(self, times, x0=None, p0=None, *, n_chains=1, rng=None, workers=None) -> tuple[np.ndarray, np.ndarray]:
-        """Paths read at given times, from their exact law: exact steps of every mode.
+    def _from_modes(self, modes: FloatArray) -> FloatArray:
+        """States (2d,) or (n, 2d) of x and p in mode coordinates, (2, m) or (2, n, m)."""
+        return np.concatenate([self.operator.from_modes(half.T).T for half in modes], axis=-1)
+
+    def sample(
+        self,
+        times: ArrayLike,
+        x0: ArrayLike | None = None,
+        *,
+        n_chains: int = 1,
+        rng: RNGLike = None,
+        workers: int | None = None,
+    ) -> FloatArray:
+        """Sample paths from their exact law: exact steps of every mode.
 
         Parameters
         ----------
         times : (n,) array_like
-            Increasing times after the start [RC], not negative, of any spacing.
-        x0, p0 : (d,) or (n_chains, d) array_like, optional
-            Start; default 0.
+            Increasing times [RC], equally spaced or not; the first is the time of the start.
+        x0 : (2d,) or (n_chains, 2d) array_like, optional
+            State (x, p) at ``times[0]``; by default sampled from the stationary law.
         n_chains : int
             Independent paths.
         rng : {None, int, Generator, ...}, optional
@@ -186,51 +216,61 @@ class Langevin:
 
         Returns
         -------
-        x, p : (n_chains, n, d) ndarray
+        (n_chains, n, 2d) ndarray
+            x, then p.
 
         Raises
         ------
         ValueError
-            Times that do not increase or are negative; starts of a wrong shape.
+            Times that do not increase, x0 of another shape.
         """
-        times, n_chains = _validation.vector(times, "times"), _validation.count(n_chains, "n_chains")
-        steps = np.diff(times, prepend=0.0)
-        if times[0] < 0 or (steps[1:] <= 0).any():
-            raise ValueError(f"times must be non-negative and increase, got {times[:4]}")
-        starts = [self._mode_start(v, name, (n_chains,)) for v, name in ((x0, "x0"), (p0, "p0"))]
+        at, n_chains = _validation.vector(times, "times"), _validation.count(n_chains, "n_chains")
+        steps = increments(at)[0]
+        given = self._start(x0, n_chains)
+        starts = None if given is None else self._to_modes(np.broadcast_to(given, (n_chains, self.dimension)))
         runs = [(run, self._step(steps[run.start])) for run in _equal_runs(steps)]
 
-        def chain(generator, c):
-            x, p = (start[c].copy() for start in starts)
-            xs, ps = np.empty((2, times.size, x.size))
+        def chain(generator: np.random.Generator, c: int) -> FloatArray:
+            x, p = self._equilibrium(generator) if starts is None else starts[:, c].copy()
+            modes = np.empty((2, at.size, x.size))
+            modes[:, 0] = x, p
+            xs, ps = modes[:, 1:]
             for run, step in runs:
-                self._walk(generator, step, x, p, xs[run], ps[run])
-            return self.operator.from_modes(xs.T).T, self.operator.from_modes(ps.T).T
+                _simulate(generator, step, x, p, xs[run], ps[run])
+            return self._from_modes(modes)
 
-        paths = run_chains(chain, _validation.generator(rng), range(n_chains), workers)
-        xs, ps = (np.array(part) for part in zip(*paths, strict=True))
-        return _validation.finite_result(xs, "a path"), _validation.finite_result(ps, "a path")
+        paths = np.array(run_chains(chain, _validation.generator(rng), range(n_chains), workers))
+        if given is not None:
+            paths[:, 0] = given
+        return _validation.finite_result(paths, "a path")
 
-    def _step(self, time):
+    def _equilibrium(self, generator: np.random.Generator) -> FloatArray:
+        """x and p in equilibrium, in mode coordinates (2, m)."""
+        rates = self.operator.rates
+        start = generator.standard_normal((2, rates.size))
+        start *= np.sqrt(np.array([1.0 / rates, np.full(rates.size, self.mass)]) / self.beta)
+        start[0] += self.operator.to_modes(self.b) / rates
+        return start
+
+    def _step(self, time: float) -> laws.Step:
         return laws.exact_step(self._modes, time, self.operator.to_modes(self.b), self.beta)
 
-    @staticmethod
-    def _walk(generator, step, x, p, xs, ps):
-        rows = max(1, BLOCK // (2 * x.size))
-        buffer = np.empty((min(rows, len(xs)), 2, x.size))
-        for start in range(0, len(xs), rows):
-            noise = buffer[: len(xs) - start]
-            generator.standard_normal(out=noise)
-            kernels.exact_steps(*step, noise, x, p, xs[start : start + rows], ps[start : start + rows])
-
     def baoab(
-        self, *, dt, n_steps, burn_in_steps=0, x0=None, p0=None, n_chains=1, rng=None, workers=None
+        self,
+        *,
+        dt: float,
+        n_steps: int,
+        burn_in_steps: int = 0,
+        x0: ArrayLike | None = None,
+        n_chains: int = 1,
+        rng: RNGLike = None,
+        workers: int | None = None,
     ) -> LangevinPaths:
         """Step the physics on the plain matrix by the BAOAB splitting, many chains at once.
 
-        A step is half a kick, half a drift, friction and noise exactly, half a drift, half a kick. Only products A x
-        are used: neither eigenvectors nor an inverse. The stationary law of x is exact at any stable step; the
-        variance of p, and both covariances on the way there, are off by O(dt^2).
+        A step is half a step of the force, half a drift, friction and noise exactly, half a drift, half a step of the
+        force. Only products A x are used: neither eigenvectors nor an inverse. The stationary law of x is exact at any
+        stable step; the variance of p, and both covariances on the way there, are off by O(dt^2).
 
         Parameters
         ----------
@@ -238,8 +278,8 @@ class Langevin:
             Step [RC], below ``2 sqrt(mass / lambda_max)``.
         n_steps, burn_in_steps : int
             Steps that are averaged, and steps before those.
-        x0, p0 : (d,) or (n_chains, d) array_like, optional
-            Start; default 0.
+        x0 : (2d,) or (n_chains, 2d) array_like, optional
+            State (x, p) at the start; default 0.
         n_chains : int
             Independent chains.
         rng : {None, int, Generator, ...}, optional
@@ -268,52 +308,71 @@ class Langevin:
         limit = 2.0 * np.sqrt(self.mass / high)
         if dt >= limit:
             raise ValueError(f"dt must be below 2 sqrt(mass / lambda_max) = {limit:.6g}, got {dt:.6g}")
-        starts = [self._plain_start(v, name, n_chains) for v, name in ((x0, "x0"), (p0, "p0"))]
+        given = self._start(x0, n_chains)
+        starts = np.zeros(self.dimension) if given is None else given
+        starts = np.broadcast_to(starts, (n_chains, self.dimension))
 
-        def tile(generator, chains):
-            x, p = (start[chains].copy() for start in starts)
+        def tile(generator: np.random.Generator, chains: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
+            x, p = (np.array(half) for half in np.split(starts[chains], 2, axis=1))
             waste, total = np.zeros_like(x), np.zeros_like(x)
-            self._split(generator, dt, burn_in_steps, x, p, waste)
-            self._split(generator, dt, n_steps, x, p, total)
+            splitting_steps(self, generator, dt, burn_in_steps, x, p, waste)
+            splitting_steps(self, generator, dt, n_steps, x, p, total)
             return total / n_steps, x, p
 
-        numbers = (burn_in_steps + n_steps) * n_chains * self.operator.shape[0]
-        chains = chain_tiles(n_chains, self.operator.shape[0])
-        results = run_chains(tile, _validation.generator(rng), chains, workers, numbers)
+        numbers = (burn_in_steps + n_steps) * n_chains * self.b.size
+        results = run_chains(tile, _validation.generator(rng), chain_tiles(n_chains, self.b.size), workers, numbers)
         average, x, p = (
             _validation.finite_result(np.concatenate(part), "a BAOAB path") for part in zip(*results, strict=True)
         )
         deflation = (1.0 - (dt / limit) ** 2 * low / high, 1.0 - (dt / limit) ** 2)
         return LangevinPaths(average=average, x=x, p=p, dt=dt, momentum_deflation=deflation)
 
-    def _plain_start(self, given, name, n_chains):
-        d = self.operator.shape[0]
-        start = np.zeros(d) if given is None else _validation.real_array(given, name)
-        if start.shape not in ((d,), (n_chains, d)):
-            raise ValueError(f"{name} must have shape ({d},) or ({n_chains}, {d}), got {start.shape}")
-        return np.broadcast_to(start, (n_chains, d))
 
-    def _split(self, generator, dt, steps, x, p, total):
-        """BAOAB steps of the chains in the rows of x and p, with one product A x a step."""
-        decay = np.exp(-self.friction * dt / self.mass)
-        sd = np.sqrt(-self.mass * np.expm1(-2.0 * self.friction * dt / self.mass) / self.beta)
-        product, noise = self._products(x), np.empty_like(x)
-        for _ in range(steps):
-            generator.standard_normal(out=noise)
-            kernels.kick(product, self.b, 0.5 * dt, p)
-            kernels.drift_noise_drift(0.5 * dt / self.mass, decay, sd, noise, x, p, total)
-            product = self._products(x)
-            kernels.kick(product, self.b, 0.5 * dt, p)
-
-    def _products(self, x):
-        return np.ascontiguousarray(self.operator.matvec(x.T).T)
+def _simulate(
+    generator: np.random.Generator, step: laws.Step, x: FloatArray, p: FloatArray, xs: FloatArray, ps: FloatArray
+) -> None:
+    """Exact steps from x and p (m,), which move on, one per row of xs and ps (n, m), which are filled."""
+    done = 0
+    for noise in noise_blocks(generator, len(xs), (2, x.size)):
+        rows = slice(done, done + len(noise))
+        kernels.exact_steps(*step, noise, x, p, xs[rows], ps[rows])
+        done = rows.stop
 
 
-def _time(value) -> float:
+def splitting_steps(
+    device: Langevin,
+    generator: np.random.Generator,
+    dt: float,
+    steps: int,
+    x: FloatArray,
+    p: FloatArray,
+    total: FloatArray,
+) -> None:
+    """BAOAB steps of the chains in the rows of x and p, with one product A x per step."""
+    mass, friction = device.mass, device.friction
+    decay = np.exp(-friction * dt / mass)
+    sd = np.sqrt(-mass * np.expm1(-2.0 * friction * dt / mass) / device.beta)
+    product, noise = _products(device.operator, x), np.empty_like(x)
+    for _ in range(steps):
+        generator.standard_normal(out=noise)
+        kernels.force_step(product, device.b, 0.5 * dt, p)
+        kernels.drift_noise_drift(0.5 * dt / mass, decay, sd, noise, x, p, total)
+        product = _products(device.operator, x)
+        kernels.force_step(product, device.b, 0.5 * dt, p)
+
+
+def _products(operator: Modal, x: FloatArray) -> FloatArray:
+    """A x for the states in the rows of x."""
+    return np.ascontiguousarray(operator.matvec(x.T).T)
+
+
+def _time(value: float) -> float:
     return _validation.positive(value, "time", infinite=True, zero=True)
 
 
-def _equal_runs(steps) -> list[slice]:
+def _equal_runs(steps: FloatArray) -> list[slice]:
     """Slices of consecutive steps of one length (to rounding of the times), which share their law."""
+    if not steps.size:
+        return []
     edges = [0] + [k for k in range(1, len(steps)) if abs(steps[k] - steps[k - 1]) > REGULAR * steps[k]] + [len(steps)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]

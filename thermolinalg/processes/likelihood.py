@@ -2,18 +2,18 @@
 
 The density of ``x(t + h)`` given ``x(t)`` is normal with mean ``m + M (x(t) - m)`` and covariance Q, so all that a
 trajectory tells about steps of equal length is in the triangular factor of the rows ``[1, x, e]``, e the increment over
-the step: the cost of a likelihood does not grow with the number of reads, and residuals that are small beside the
-increments keep the digits that the data have.
+the step: the cost of a likelihood does not grow with the number of reads, and residuals that are small compared with
+the increments keep the digits that the data have.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import FloatArray
 from .._validation import number, warn
 from ..errors import UnreliableStderr
 from .transitions import NUMBERS_AT_ONCE, steady_state, step_laws, transition, transition_adjoint
@@ -27,7 +27,7 @@ RELAXATIONS = 20  # relaxation times of the slowest mode fitted below which its 
 RESOLVED = 3  # standard errors 1/sqrt(n) of what a mode keeps over a step, within which it may as well be zero
 
 
-def _increments(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def increments(times: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Steps between times that must increase, and how far the last digits of the times leave each uncertain."""
     steps, known = np.diff(times), np.spacing(np.abs(times))
     if (steps <= 0).any():
@@ -41,7 +41,7 @@ def distinct_steps(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Steps count as equal where rounding of the times may account for the difference, and this is a millionth at most.
     """
-    steps, slack = _increments(times)
+    steps, slack = increments(times)
     slack = np.minimum(slack, SAME_STEP * steps)
     order = np.argsort(steps + slack, kind="stable")
     numbers, reach = [], -np.inf  # the steps of a kind have a point in common: the upper end of the first of them
@@ -58,7 +58,7 @@ def equal_step(times: np.ndarray) -> float:
     """The step of equally spaced times."""
     if times.size < 2:
         raise ValueError("times must be at least two for fit, got one")
-    steps, slack = _increments(times)
+    steps, slack = increments(times)
     step = (times[-1] - times[0]) / steps.size
     if (np.abs(steps - step) > np.maximum(slack, JITTER * step)).any():
         raise ValueError(f"times must be equally spaced for fit, got steps from {steps.min():.6g} to {steps.max():.6g}")
@@ -154,13 +154,13 @@ class _Normal:
             )
         self.factor = np.linalg.cholesky(unit)
         with np.errstate(over="ignore", invalid="ignore"):
-            self.white = np.linalg.solve(self.factor, np.swapaxes(residuals / self.scale[:, None, :], 1, 2))
+            self.whitened = np.linalg.solve(self.factor, np.swapaxes(residuals / self.scale[:, None, :], 1, 2))
 
     def value(self) -> float:
         """The log-density."""
         with np.errstate(over="ignore"):
             scales = np.log(np.diagonal(self.factor, axis1=1, axis2=2)) + np.log(self.scale) + 0.5 * np.log(2.0 * np.pi)
-            value = -0.5 * np.sum(self.white**2) - self.counts @ scales.sum(axis=1)
+            value = -0.5 * np.sum(self.whitened**2) - self.counts @ scales.sum(axis=1)
         return float(_validation.finite_result(value, "the log-likelihood"))
 
     def gradient(self) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +168,7 @@ class _Normal:
         inverse = np.linalg.inv(self.factor) / self.scale[:, None, :]
         back = np.swapaxes(inverse, 1, 2)
         with np.errstate(over="ignore", invalid="ignore"):
-            pulled = back @ self.white
+            pulled = back @ self.whitened
             by_Q = 0.5 * (pulled @ np.swapaxes(pulled, 1, 2) - self.counts[:, None, None] * (back @ inverse))
         return _validation.finite_result(pulled, "the gradient"), _validation.finite_result(by_Q, "the gradient")
 
@@ -211,42 +211,8 @@ def log_likelihood_gradient(data: Observations, drift, mean, diffusion, start: s
     return Gradient(by_drift, by_mean, (by_diffusion + by_diffusion.T) / 2.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
-    """A process fitted to data, with the standard error of each of its numbers.
-
-    Attributes
-    ----------
-    process : OrnsteinUhlenbeck
-        The process of largest likelihood given the first state.
-    drift_stderr, mean_stderr, diffusion_stderr : ndarray
-        Shaped like the parameters: from the curvature of the log-likelihood.
-    covariance : (p, p) ndarray
-        Of all parameters: drift by rows, mean, lower triangle of the diffusion by rows.
-    log_prob : float
-        Log-likelihood at its maximum.
-    n_steps : int
-        Transitions in the data, all chains together.
-    """
-
-    process: Any
-    drift_stderr: np.ndarray
-    mean_stderr: np.ndarray
-    diffusion_stderr: np.ndarray
-    covariance: np.ndarray
-    log_prob: float
-    n_steps: int
-
-    def __str__(self) -> str:
-        d = self.mean_stderr.size
-        return (
-            f"Calibration of d = {d} from {self.n_steps} steps: log-likelihood {self.log_prob:.6g}\n"
-            f"  rms standard errors: drift {_rms(self.drift_stderr):.2g}, mean {_rms(self.mean_stderr):.2g}, "
-            f"diffusion {_rms(self.diffusion_stderr):.2g}"
-        )
-
-
-def _rms(array):
+def rms(array: FloatArray) -> float:
+    """Root mean square of all entries."""
     return float(np.sqrt(np.mean(np.square(array))))
 
 
@@ -363,5 +329,5 @@ def _scales(drift, diffusion, step) -> np.ndarray:
     sd = np.sqrt(np.diag(transition(drift, diffusion, np.inf)[1]))
     root = np.sqrt(np.diag(diffusion))
     definite = scipy.linalg.eigvalsh(diffusion / np.outer(root, root))[0]
-    by_drift = np.repeat(np.minimum(_rms(drift), noise / step), d)
+    by_drift = np.repeat(np.minimum(rms(drift), noise / step), d)
     return np.concatenate((by_drift, sd, definite * np.outer(root, root)[np.tril_indices(d)]))

@@ -8,6 +8,7 @@ import thermolinalg as tl
 from tests import oracles
 from thermolinalg import laws
 from thermolinalg.measurement import paths
+from thermolinalg.numerics import blocks
 
 D = 5
 
@@ -51,7 +52,8 @@ def test_same_bits_for_any_number_of_workers(name, problem, seed):
 def test_same_bits_for_any_block_of_noise(name, problem, seed, monkeypatch):
     results = [RUNS[name](*problem, n_chains=2, rng=seed)]
     for block in (1, 7, 1024):
-        monkeypatch.setattr(paths, "BLOCK", block)
+        for module in (paths, blocks):
+            monkeypatch.setattr(module, "BLOCK", block)
         results.append(RUNS[name](*problem, n_chains=2, rng=seed))
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from thermolinalg.numerics.threads import Crew, parts, run_chains
+from thermolinalg.numerics.threads import ThreadTeam, parts, run_chains
 
 
 def draw(generator, task):
@@ -66,6 +66,6 @@ def test_an_interrupt_ends_the_others_after_what_they_are_at():
         time.sleep(0.001)
 
     tasks = [interrupted, *(lambda k=k: slow(k) for k in range(1000))]
-    with Crew(2) as crew, pytest.raises(KeyboardInterrupt):
-        crew.run(tasks)
+    with ThreadTeam(2) as team, pytest.raises(KeyboardInterrupt):
+        team.run(tasks)
     assert 0 < len(started) < 1000

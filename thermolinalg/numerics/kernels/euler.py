@@ -4,10 +4,13 @@ from ..jit import kernel
 
 
 @kernel
-def update(product, b, step, kick, noise, x, total):
-    """x <- x + step (b - product) + kick noise for every chain (row); total gains the mean of old and new x."""
+def update(product, b, step, noise_std, noise, x, total):
+    """x <- x + step (b - product) + noise_std noise for every chain (row); total gains the mean of old and new x.
+
+    product = A x, noise, x and total (chains, d); b (d,); step [RC] and noise_std [V] numbers.
+    """
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
-            moved = x[c, i] + step * (b[i] - product[c, i]) + kick * noise[c, i]
+            moved = x[c, i] + step * (b[i] - product[c, i]) + noise_std * noise[c, i]
             total[c, i] += 0.5 * (x[c, i] + moved)
             x[c, i] = moved

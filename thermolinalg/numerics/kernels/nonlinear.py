@@ -4,15 +4,16 @@ from ..jit import kernel
 
 
 @kernel
-def update(product, b, step, kick, noise, v_max, x, out, voltage, read):
-    """x <- x + step (b - product) + kick noise, out <- x within +-v_max; the sums gain means of old and new.
+def update(product, b, step, noise_std, noise, v_max, x, out, voltage, read):
+    """x <- x + step (b - product) + noise_std noise, out <- x within +-v_max; the sums gain means of old and new.
 
-    Returns how many of the new outputs are clipped.
+    product, noise, x, out, voltage and read (chains, d); b (d,); the rest numbers. Returns how many of the new outputs
+    are clipped.
     """
     clipped = 0
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
-            moved = x[c, i] + step * (b[i] - product[c, i]) + kick * noise[c, i]
+            moved = x[c, i] + step * (b[i] - product[c, i]) + noise_std * noise[c, i]
             shown = min(max(moved, -v_max), v_max)
             clipped += shown != moved
             voltage[c, i] += 0.5 * (x[c, i] + moved)
@@ -23,13 +24,16 @@ def update(product, b, step, kick, noise, v_max, x, out, voltage, read):
 
 
 @kernel
-def drift_components(decay, kick, noise, z):
-    """z <- decay z + kick noise for every chain and every pair (i, j), symmetric; noise is the lower triangle."""
+def drift_components(decay, noise_std, noise, z):
+    """z <- decay z + noise_std noise for every chain and every pair (i, j), symmetric; noise is the lower triangle.
+
+    z (chains, d, d); noise (chains, d (d + 1) / 2); decay and noise_std numbers.
+    """
     for c in range(z.shape[0]):
         k = 0
         for i in range(z.shape[1]):
             for j in range(i + 1):
-                moved = decay * z[c, i, j] + kick * noise[c, k]
+                moved = decay * z[c, i, j] + noise_std * noise[c, k]
                 z[c, i, j] = moved
                 z[c, j, i] = moved
                 k += 1
@@ -37,7 +41,10 @@ def drift_components(decay, kick, noise, z):
 
 @kernel
 def drifted_product(A, sd, z, x, out):
-    """out_i = sum_j A_ij (1 + sd z_ij) x_j for every chain."""
+    """out_i = sum_j A_ij (1 + sd z_ij) x_j for every chain.
+
+    A (d, d); z (chains, d, d); x and out (chains, d); sd a number.
+    """
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
             total = 0.0

@@ -1,30 +1,42 @@
-"""Exact steps of Ornstein-Uhlenbeck modes, x <- decay x + push + kick xi, one column a mode."""
+"""Exact steps of Ornstein-Uhlenbeck modes, x <- decay x + increment + noise_std xi, one column per mode.
+
+xi are independent standard normal numbers; times are in RC and x in volt, or in whatever unit the caller chose.
+"""
 
 from ..jit import kernel
 
 
 @kernel
-def average_steps(decay, push, kick, noise, x, total):
-    """Advance x by noise.shape[0] steps and add every state to total."""
+def average_steps(decay, increment, noise_std, noise, x, total):
+    """Advance x by n steps and add every state to total.
+
+    decay, increment, noise_std, x and total (m,); noise (n, m).
+    """
     for k in range(noise.shape[0]):
         for i in range(x.size):
-            x[i] = decay[i] * x[i] + push[i] + kick[i] * noise[k, i]
+            x[i] = decay[i] * x[i] + increment[i] + noise_std[i] * noise[k, i]
             total[i] += x[i]
 
 
 @kernel
-def state_steps(decay, push, kick, noise, x):
-    """Advance x and leave the state after step k in noise[k]."""
+def state_steps(decay, increment, noise_std, noise, x):
+    """Advance x by n steps and leave the state after step k in noise[k].
+
+    decay, increment, noise_std and x (m,); noise (n, m).
+    """
     for k in range(noise.shape[0]):
         for i in range(x.size):
-            x[i] = decay[i] * x[i] + push[i] + kick[i] * noise[k, i]
+            x[i] = decay[i] * x[i] + increment[i] + noise_std[i] * noise[k, i]
             noise[k, i] = x[i]
 
 
 @kernel
-def integral_steps(decay, push, kick, gain, drift, mixed, rest, noise, x, integral):
-    """Advance x and its time integral jointly: dI = gain x + drift + mixed xi_0 + rest xi_1."""
+def integral_steps(decay, increment, noise_std, gain, drift, mixed, rest, noise, x, integral):
+    """Advance x and its time integral jointly by n steps: dI = gain x + drift + mixed xi_0 + rest xi_1.
+
+    All (m,), but noise (n, 2, m).
+    """
     for k in range(noise.shape[0]):
         for i in range(x.size):
             integral[i] += gain[i] * x[i] + drift[i] + mixed[i] * noise[k, 0, i] + rest[i] * noise[k, 1, i]
-            x[i] = decay[i] * x[i] + push[i] + kick[i] * noise[k, 0, i]
+            x[i] = decay[i] * x[i] + increment[i] + noise_std[i] * noise[k, 0, i]

@@ -4,15 +4,16 @@ from ..jit import kernel
 
 
 @kernel
-def exact_steps(transition, push, factor, noise, x, p, xs, ps):
-    """(x, p) <- transition (x, p) + push + factor xi in every mode; the state after step k goes to xs[k], ps[k].
+def exact_steps(transition, increment, factor, noise, x, p, xs, ps):
+    """(x, p) <- transition (x, p) + increment + factor xi in every mode; the state after step k goes to xs[k], ps[k].
 
-    transition (4, m) holds xx, xp, px, pp; push (2, m); factor (3, m) the Cholesky factor xx, px, pp; noise (k, 2, m).
+    transition (4, m) holds xx, xp, px, pp; increment (2, m); factor (3, m) the Cholesky factor xx, px, pp;
+    noise (n, 2, m); x and p (m,); xs and ps (n, m).
     """
     for k in range(noise.shape[0]):
         for i in range(x.size):
-            moved = transition[0, i] * x[i] + transition[1, i] * p[i] + push[0, i] + factor[0, i] * noise[k, 0, i]
-            p[i] = transition[2, i] * x[i] + transition[3, i] * p[i] + push[1, i]
+            moved = transition[0, i] * x[i] + transition[1, i] * p[i] + increment[0, i] + factor[0, i] * noise[k, 0, i]
+            p[i] = transition[2, i] * x[i] + transition[3, i] * p[i] + increment[1, i]
             p[i] += factor[1, i] * noise[k, 0, i] + factor[2, i] * noise[k, 1, i]
             x[i] = moved
             xs[k, i] = moved
@@ -20,25 +21,28 @@ def exact_steps(transition, push, factor, noise, x, p, xs, ps):
 
 
 @kernel
-def integral_steps(transition, push, factor, noise, x, p, integral):
-    """Steps of (x, p) that also add up the integral of x, drawn jointly with them.
+def integral_steps(transition, increment, factor, noise, x, p, integral):
+    """Steps of (x, p) that also add up the integral of x, sampled jointly with them.
 
-    transition (6, m) holds xx, xp, px, pp and what x and p now give to the integral; push (3, m); factor (6, m) the
-    Cholesky factor xx, px, pp, ix, ip, ii; noise (k, 3, m).
+    transition (6, m) holds xx, xp, px, pp and what x and p now give to the integral; increment (3, m); factor (6, m)
+    the Cholesky factor xx, px, pp, ix, ip, ii; noise (n, 3, m); x, p and integral (m,).
     """
     for k in range(noise.shape[0]):
         for i in range(x.size):
-            moved = transition[0, i] * x[i] + transition[1, i] * p[i] + push[0, i] + factor[0, i] * noise[k, 0, i]
-            area = transition[4, i] * x[i] + transition[5, i] * p[i] + push[2, i] + factor[3, i] * noise[k, 0, i]
+            moved = transition[0, i] * x[i] + transition[1, i] * p[i] + increment[0, i] + factor[0, i] * noise[k, 0, i]
+            area = transition[4, i] * x[i] + transition[5, i] * p[i] + increment[2, i] + factor[3, i] * noise[k, 0, i]
             integral[i] += area + factor[4, i] * noise[k, 1, i] + factor[5, i] * noise[k, 2, i]
-            p[i] = transition[2, i] * x[i] + transition[3, i] * p[i] + push[1, i]
+            p[i] = transition[2, i] * x[i] + transition[3, i] * p[i] + increment[1, i]
             p[i] += factor[1, i] * noise[k, 0, i] + factor[2, i] * noise[k, 1, i]
             x[i] = moved
 
 
 @kernel
-def kick(product, b, half, p):
-    """B: p <- p + half (b - A x) for every chain (row), given the products A x."""
+def force_step(product, b, half, p):
+    """B: p <- p + half (b - A x) for every chain (row), given the products A x.
+
+    product and p (chains, d); b (d,); half, half a step [RC].
+    """
     for c in range(p.shape[0]):
         for i in range(p.shape[1]):
             p[c, i] += half * (b[i] - product[c, i])
@@ -46,7 +50,10 @@ def kick(product, b, half, p):
 
 @kernel
 def drift_noise_drift(half_over_mass, decay, sd, noise, x, p, total):
-    """A O A: x <- x + (half/M) p, p <- decay p + sd xi, x <- x + (half/M) p; total gains the mean of old and new x."""
+    """A O A: x <- x + (half/M) p, p <- decay p + sd xi, x <- x + (half/M) p; total gains the mean of old and new x.
+
+    noise, x, p and total (chains, d); the rest numbers.
+    """
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
             before = x[c, i]

@@ -8,17 +8,17 @@ from ..jit import kernel
 
 
 @kernel
-def ramp_steps(rates, decay, kick, noise, x, work, heat):
-    """For modes: at every step k the rates jump from rates[k] to rates[k + 1], then x <- decay x + kick xi.
+def ramp_steps(rates, decay, noise_std, noise, x, work, heat):
+    """For modes: at every step k the rates jump from rates[k] to rates[k + 1], then x <- decay x + noise_std xi.
 
-    rates (n + 1, m); decay and kick (n, m); noise (n, paths, m); x, work and heat (paths, m).
+    rates (n + 1, m); decay and noise_std (n, m); noise (n, paths, m); x, work and heat (paths, m).
     """
     for k in range(noise.shape[0]):
         for c in range(x.shape[0]):
             for i in range(x.shape[1]):
                 before = x[c, i]
                 work[c, i] += 0.5 * (rates[k + 1, i] - rates[k, i]) * before * before
-                after = decay[k, i] * before + kick[k, i] * noise[k, c, i]
+                after = decay[k, i] * before + noise_std[k, i] * noise[k, c, i]
                 heat[c, i] += 0.5 * rates[k + 1, i] * (before + after) * (after - before)
                 x[c, i] = after
 
@@ -28,6 +28,7 @@ def shadow_energy(x, start, change, fraction, dt, energy):
     """energy <- x^T y / 2 - dt |y|^2 / 4 for every path, y = start + fraction change the product A x.
 
     The quadratic form that an Euler step of length dt leaves in equilibrium; that of A itself for dt = 0.
+    x, start and change (paths, d); energy (paths,).
     """
     for c in range(x.shape[0]):
         total = 0.0
@@ -38,16 +39,22 @@ def shadow_energy(x, start, change, fraction, dt, energy):
 
 
 @kernel
-def euler_relax(start, change, fraction, dt, kick, noise, x):
-    """x <- x - dt (start + fraction change) + kick xi for every path."""
+def euler_relax(start, change, fraction, dt, noise_std, noise, x):
+    """x <- x - dt (start + fraction change) + noise_std xi for every path.
+
+    start, change, noise and x (paths, d); the rest numbers.
+    """
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
-            x[c, i] += -dt * (start[c, i] + fraction * change[c, i]) + kick * noise[c, i]
+            x[c, i] += -dt * (start[c, i] + fraction * change[c, i]) + noise_std * noise[c, i]
 
 
 @kernel
 def path_steps(before, after, force_before, force_after, heat):
-    """heat += force . displacement, the force taken halfway: the mean of its values at both ends of the step."""
+    """heat += force . displacement, the force taken halfway: the mean of its values at both ends of the step.
+
+    before, after, force_before and force_after (paths, d); heat (paths,).
+    """
     for c in range(before.shape[0]):
         for i in range(before.shape[1]):
             heat[c] += 0.5 * (force_before[c, i] + force_after[c, i]) * (after[c, i] - before[c, i])
