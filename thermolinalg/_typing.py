@@ -1,17 +1,11 @@
-"""Type aliases of arrays, matrices and generators: what the annotations of the library say."""
+"""Type aliases of arrays and generators: what the annotations of the library say."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import BitGenerator, Generator, SeedSequence
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-
-if TYPE_CHECKING:
-    from scipy.sparse import sparray, spmatrix
-    from scipy.sparse.linalg import LinearOperator
-
-    from .operators import Krylov, Modal
 
 __all__ = [
     "ArrayLike",
@@ -20,9 +14,7 @@ __all__ = [
     "DTypeLike",
     "FloatArray",
     "IntArray",
-    "Matrix",
     "Numbers",
-    "Operator",
     "RNGLike",
     "SpectralFunction",
 ]
@@ -34,5 +26,3 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]  # what a run carries from step to s
 Numbers: TypeAlias = float | FloatArray  # what a formula takes entry by entry
 RNGLike: TypeAlias = int | Sequence[int] | SeedSequence | BitGenerator | Generator | None
 SpectralFunction: TypeAlias = Callable[[FloatArray], FloatArray]  # of eigenvalues, entry by entry
-Operator: TypeAlias = "Modal | Krylov"
-Matrix: TypeAlias = "ArrayLike | sparray | spmatrix | LinearOperator | Operator"

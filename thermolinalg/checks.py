@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._typing import FloatArray
+FloatArray = NDArray[np.float64]
 
 __all__ = ["choice", "count", "generator", "positive", "real_array", "symmetric", "vector"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
-from .._typing import ArrayLike, FloatArray, Matrix, Operator, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..errors import QuantizationFloor
 from ..hardware.converters import MOST_BITS, Quantizer
 from ..hardware.device import Device, device_of
@@ -14,7 +14,7 @@ from ..measurement.base import CHAINS_FOR_SCATTER
 from ..numerics.blocks import blocks, chain_tiles
 from ..numerics.kernels import nonlinear as kernels
 from ..numerics.threads import run_chains
-from ..operators import Krylov, Modal, as_operator
+from ..operators import Krylov, Matrix, Modal, Operator, as_operator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from .._typing import FloatArray, IntArray, Operator
+from .._typing import FloatArray, IntArray
 from ..errors import NotPositiveDefinite
 from ..numerics.places import place_uniforms
-from ..operators import Dense, Diagonal, Krylov, as_operator
+from ..operators import Dense, Diagonal, Krylov, Operator, as_operator
 from .converters import MOST_BITS, Quantizer
 from .device import Device, device_of
 

@@ -149,8 +149,11 @@ class Measurement(ABC):
 
         Noise averages out over chains; of the rounding error only the part that noise dithers does.
         """
+        dithered = self.device.adc_bits is not None and self.device.rounding == "stochastic"  # chains may all agree
         scatter = self.n_chains >= CHAINS_FOR_SCATTER and (chosen == "path" or self.variance_kind == "rms")
-        spread = outcome.chains.std(axis=0, ddof=1) if scatter and outcome.chains is not None else None
+        spread = None
+        if scatter and outcome.chains is not None and not (dithered and self.variance_kind == "law"):
+            spread = outcome.chains.std(axis=0, ddof=1)
         probe = self._probe(rng) if self.variance_kind == "rms" else None
 
         def evaluate() -> np.ndarray:

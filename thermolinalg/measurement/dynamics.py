@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from .. import _validation
-from .._typing import Operator
 from ..laws import overdamped as overdamped_laws
 from ..laws import underdamped
 from ..laws.readout import IntegratorProtocol, ReadsProtocol
+from ..operators import Operator
 
 KNOWN = ("overdamped", "underdamped")
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
-from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..hardware.device import Device, device_of
 from ..numerics.blocks import chain_tiles, noise_blocks
 from ..numerics.kernels import euler
 from ..numerics.threads import run_chains
-from ..operators import as_operator
+from ..operators import Matrix, as_operator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

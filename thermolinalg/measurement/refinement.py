@@ -16,11 +16,11 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
-from .._typing import FloatArray, Operator
+from .._typing import FloatArray
 from ..errors import NotConverged, NotPositiveDefinite
 from ..hardware.device import Device
 from ..hardware.programming import Programmed, fewest_bits, on_device, program_array
-from ..operators import Dense, Krylov
+from ..operators import Dense, Krylov, Operator
 from ..operators.krylov import norm
 from ..results import Cost, Estimate, Round
 from .base import SIMULATORS

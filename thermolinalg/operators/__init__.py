@@ -17,8 +17,8 @@ All but `Krylov` share one mechanism, `Modal`: coordinates in which A is diagona
 """
 
 from .base import Modal
-from .dense import Dense, as_operator
+from .dense import Dense, Matrix, Operator, as_operator
 from .krylov import Krylov
 from .structured import Diagonal, Kronecker, LowRank
 
-__all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "Modal", "as_operator"]
+__all__ = ["Dense", "Diagonal", "Kronecker", "Krylov", "LowRank", "Matrix", "Modal", "Operator", "as_operator"]

@@ -1,6 +1,7 @@
 """Matrices held as numbers, and the operator of any matrix."""
 
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -8,6 +9,7 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .. import _validation
+from .._typing import ArrayLike
 from .base import Modal, require_positive_definite
 from .krylov import Krylov
 
@@ -15,6 +17,9 @@ LEAN_FROM = 1000  # size from which SciPy's evd replaces NumPy's, which takes 8 
 EVR_FROM = 2000  # size from which LAPACK's evr driver replaces evd: slower, but a fraction of the memory
 LANCZOS_FROM = 256  # size from which extreme eigenvalues are found by Lanczos when no spectrum is held
 MOST_DENSE = 5000  # size up to which a matrix that is not an array is made one: 200 MB
+
+Operator: TypeAlias = Modal | Krylov
+Matrix: TypeAlias = ArrayLike | scipy.sparse.sparray | scipy.sparse.spmatrix | LinearOperator | Operator
 
 
 class Dense(Modal):

@@ -4,8 +4,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
-from .._docs import documented
-from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..errors import NotPositiveDefinite
 from ..hardware.device import Device, device_of
 from ..hardware.programming import program_array, program_noise
@@ -14,9 +13,11 @@ from ..measurement.base import SIMULATORS
 from ..measurement.process_source import ProcessSource
 from ..measurement.second_moments import SecondMoment, planned
 from ..measurement.source import Products
+from ..operators import Matrix
 from ..operators.dense import as_array
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import ExponentialEstimate
+from .shared_docstrings import documented
 
 MARGIN = 0.25  # smallest eigenvalue of the symmetric part that an automatic alpha leaves
 

@@ -1,14 +1,11 @@
 """`inv`: the inverse of A from the covariance of the voltages of a thermal RC network."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 
 from .. import _validation
-from .._docs import documented
-from .._typing import DTypeLike, Matrix, RNGLike
+from .._typing import DTypeLike, RNGLike
 from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for, on_device
 from ..hardware.readout import require_noise
@@ -19,8 +16,9 @@ from ..measurement.request import DENSE_READS, Request
 from ..measurement.second_moments import SecondMoment, planned, require_few
 from ..measurement.source import Products
 from ..measurement.spectral_source import SpectralSource
-from ..operators import Dense, Krylov, Modal, as_operator
+from ..operators import Dense, Krylov, Matrix, Modal, as_operator
 from ..results import Estimate
+from .shared_docstrings import documented
 
 
 @documented

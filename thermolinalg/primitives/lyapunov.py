@@ -3,8 +3,7 @@
 import numpy as np
 
 from .. import _validation
-from .._docs import documented
-from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..hardware.device import Device, device_of
 from ..hardware.programming import program_array, program_noise
 from ..hardware.readout import require_noise
@@ -13,10 +12,12 @@ from ..measurement.process_source import ProcessSource
 from ..measurement.request import DENSE_READS, Request
 from ..measurement.second_moments import SecondMoment, planned, require_few
 from ..measurement.source import Products
+from ..operators import Matrix
 from ..operators.dense import as_array
 from ..processes import transitions
 from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import Estimate
+from .shared_docstrings import documented
 
 
 @documented

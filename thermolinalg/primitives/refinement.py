@@ -1,19 +1,17 @@
 """`as_preconditioner`: the device's noisy answers inside a flexible iteration."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .. import _validation
-from .._docs import documented
-from .._typing import FloatArray, Matrix, RNGLike
+from .._typing import FloatArray, RNGLike
 from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for
 from ..measurement.dynamics import Inertia
 from ..measurement.refinement import Host
 from ..measurement.request import Request
-from ..operators import as_operator
+from ..operators import Matrix, as_operator
+from .shared_docstrings import documented
 
 
 @documented

@@ -1,14 +1,11 @@
 """`solve`: A x = b by the average voltage of a thermal RC network."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 
 from .. import _validation
-from .._docs import documented
-from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..hardware.device import Device
 from ..hardware.programming import Programmed, device_for, on_device
 from ..measurement.base import SIMULATORS
@@ -16,8 +13,9 @@ from ..measurement.dynamics import Inertia, dynamics_of
 from ..measurement.mean import mean_of
 from ..measurement.refinement import Host, refined
 from ..measurement.request import Request
-from ..operators import Krylov, as_operator
+from ..operators import Krylov, Matrix, as_operator
 from ..results import Estimate
+from .shared_docstrings import documented
 
 
 @documented

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
-from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..hardware.device import Device, device_of
-from ..operators import Dense, as_operator
+from ..operators import Dense, Matrix, as_operator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,8 @@
 """Fits of an Ornstein-Uhlenbeck process to data: log-densities of its trajectories, and the process of largest one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +10,6 @@ from .. import _validation
 from .._typing import ArrayLike, FloatArray
 from . import likelihood
 from .likelihood import rms
-
-if TYPE_CHECKING:
-    from .ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,7 +30,7 @@ class Calibration:
         Transitions in the data, all chains together.
     """
 
-    process: "OrnsteinUhlenbeck"
+    process: Any
     drift_stderr: np.ndarray
     mean_stderr: np.ndarray
     diffusion_stderr: np.ndarray
@@ -146,10 +144,10 @@ class Calibrated:
         >>> bool(abs(r.process.center[0] - 2.0) < 5 * r.mean_stderr[0])
         True
         """
-        return _calibrated(cast("type[OrnsteinUhlenbeck]", cls), times, xs)
+        return _calibrated(cls, times, xs)
 
 
-def _calibrated(make: "type[OrnsteinUhlenbeck]", times: ArrayLike, xs: ArrayLike) -> Calibration:
+def _calibrated(make: Callable[..., Any], times: ArrayLike, xs: ArrayLike) -> Calibration:
     """`Calibrated.fit` of a class of processes."""
     at, states = likelihood.trajectories(times, xs)
     step = np.array([likelihood.equal_step(at)])

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
-from .._typing import ArrayLike, FloatArray, Matrix, RNGLike
+from .._typing import ArrayLike, FloatArray, RNGLike
 from ..laws import critical_friction
 from ..laws import underdamped as laws
 from ..numerics.blocks import chain_tiles, noise_blocks
 from ..numerics.kernels import underdamped as kernels
 from ..numerics.threads import run_chains
-from ..operators import Dense, Krylov, Modal, as_operator
+from ..operators import Dense, Krylov, Matrix, Modal, as_operator
 from .base import LinearProcess
 from .likelihood import increments
 
