@@ -75,6 +75,7 @@ def _program_rows(curvature: LowRankCurvature, damping: float, device: Device, r
             f"mismatch={device.mismatch:g} would make the arrays of J and J^T unlike and F not symmetric, which is not "
             "simulated; use a device with mismatch=0, or DenseCurvature"
         )
+    assert curvature.rows is not None  # a product alone has no entries to round
     rows, saturated = device.matrix.round(curvature.rows, rng)
     saturated *= 2
     if curvature.H is None or curvature.H.ndim == 1:

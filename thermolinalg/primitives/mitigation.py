@@ -124,7 +124,7 @@ def rounding_ensemble(
     top = converter.range_of(A)
     if top < np.abs(A).max():
         raise ValueError(f"full_scale must hold every entry of A, up to {np.abs(A).max():.6g}, got {top:.6g}")
-    step = converter.step(top)
+    step = float(converter.step(top))
     codes = np.tril(A) / step if step else np.zeros_like(A)
     floor = np.floor(codes)
     fraction = codes - floor
