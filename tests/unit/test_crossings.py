@@ -25,8 +25,8 @@ def test_calls_within_a_room_are_no_crossings():
 
 def test_a_call_into_another_room_is_one_crossing():
     watch = crossings.watched(lambda: tl.Diagonal([1.0, 2.0]))
-    assert {c.rooms for c in watch.crossings} == {("operators", "_validation")}
-    assert {crossings.room_of(module) for module in watch.modules} == {"operators", "_validation"}
+    assert {c.rooms for c in watch.crossings} == {("operators", "checks")}
+    assert {crossings.room_of(module) for module in watch.modules} == {"operators", "checks"}
 
 
 def test_the_same_array_given_twice_is_a_repeat():

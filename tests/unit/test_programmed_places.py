@@ -68,7 +68,7 @@ DIAGONAL = {"Diagonal": lambda A: tl.Diagonal(np.diag(A)), "diagonal": scipy.spa
 def held(sheet, A, seed=0):
     """The matrix as the device holds it."""
     device = tl.Device(**sheet)
-    return device.program(tl.as_operator(A), None, np.random.default_rng(seed)).operator.dense()
+    return tl.hardware.program(tl.as_operator(A), device, rng=np.random.default_rng(seed)).operator.dense()
 
 
 @pytest.mark.parametrize("sheet", SHEETS)
