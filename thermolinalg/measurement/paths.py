@@ -16,12 +16,12 @@ import numpy as np
 from numpy.random import Generator
 
 from .. import laws
-from .._typing import FloatArray
+from .._typing import DTypeLike, FloatArray
 from ..hardware.device import Device
 from ..hardware.readout import convert_reads
 from ..laws import overdamped
 from ..laws import underdamped as underdamped_laws
-from ..laws.readout import IndependentProtocol, Protocol
+from ..laws.readout import IndependentProtocol, Protocol, ReadsProtocol
 from ..numerics.blocks import BLOCK, blocks, noise_blocks
 from ..numerics.kernels import ou, underdamped
 from ..numerics.threads import parts, run_chains
@@ -35,7 +35,7 @@ LEAST_CHANGE = 3e-5  # rate times spacing from which on a step in single precisi
 SINGLE_RANGE = 1e30  # largest variance of a read, and inverse of the smallest, whose products it holds
 
 
-def precision_of(dtype) -> np.dtype:
+def precision_of(dtype: DTypeLike) -> np.dtype:
     """float64 or float32, of a type or its name."""
     for known in (np.float64, np.float32):
         if dtype in (known, np.dtype(known), np.dtype(known).name):
@@ -59,7 +59,7 @@ def require_single(extremes: tuple[float, float], beta: float, spacing: float | 
         )
 
 
-Step = tuple[np.ndarray, np.ndarray, np.ndarray]  # decay, drift increment and noise std of each mode
+Step = tuple[FloatArray, FloatArray, FloatArray]  # decay, drift increment and noise std of each mode
 
 
 def _steps(rates: FloatArray, b: FloatArray, step: float, beta: float) -> Step:
@@ -67,14 +67,18 @@ def _steps(rates: FloatArray, b: FloatArray, step: float, beta: float) -> Step:
     return np.exp(-rates * step), laws.rise(rates, step) * b, np.sqrt(laws.rise(rates, 2.0 * step) / beta)
 
 
-def _first_state(rng, rates, x0, b, burn_in, beta):
+def _first_state(
+    rng: Generator, rates: FloatArray, x0: FloatArray, b: FloatArray, burn_in: float, beta: float
+) -> FloatArray:
     """An exact sample of the state at the end of the burn-in."""
     decay, increment, noise_std = _steps(rates, b, burn_in, beta)
     return decay * x0 + increment + noise_std * rng.standard_normal(rates.size)
 
 
 @singledispatch
-def average(protocol: Protocol, rng: Generator, rates: FloatArray, x0: FloatArray, b: FloatArray, beta: float):
+def average(
+    protocol: Protocol, rng: Generator, rates: FloatArray, x0: FloatArray, b: FloatArray, beta: float
+) -> FloatArray:
     """The average (m,) of one path of m modes, x0 and b (m,) in their coordinates: the sum of the blocks of its reads.
 
     Protocols that have a quicker way, or no reads, register it.
@@ -87,7 +91,9 @@ def average(protocol: Protocol, rng: Generator, rates: FloatArray, x0: FloatArra
 
 
 @average.register
-def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta):
+def _(
+    protocol: overdamped.Reads, rng: Generator, rates: FloatArray, x0: FloatArray, b: FloatArray, beta: float
+) -> FloatArray:
     x = _first_state(rng, rates, x0, b, protocol.burn_in, beta)
     total = x.copy()
     step = _steps(rates, b, protocol.spacing, beta)
@@ -97,7 +103,15 @@ def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta):
 
 
 @average.register
-def _(protocol: overdamped.Integrator, rng: Generator, rates, x0, b, beta, steps=INTEGRATOR_STEPS):
+def _(
+    protocol: overdamped.Integrator,
+    rng: Generator,
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    beta: float,
+    steps: int = INTEGRATOR_STEPS,
+) -> FloatArray:
     x = _first_state(rng, rates, x0, b, protocol.burn_in, beta)
     step = protocol.duration / steps
     decay, increment, _ = _steps(rates, b, step, beta)
@@ -110,7 +124,15 @@ def _(protocol: overdamped.Integrator, rng: Generator, rates, x0, b, beta, steps
 
 
 @average.register
-def _(protocol: underdamped_laws.Integrator, rng: Generator, rates, x0, b, beta, steps=INTEGRATOR_STEPS):
+def _(
+    protocol: underdamped_laws.Integrator,
+    rng: Generator,
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    beta: float,
+    steps: int = INTEGRATOR_STEPS,
+) -> FloatArray:
     modes = protocol.modes(rates)
     x, p, integral = x0.copy(), np.zeros_like(x0), np.zeros_like(x0)
     state, unused = np.empty((2, 1, rates.size))
@@ -122,13 +144,22 @@ def _(protocol: underdamped_laws.Integrator, rng: Generator, rates, x0, b, beta,
     return integral / protocol.duration
 
 
-def mode_averages(rates, x0, b, protocol: Protocol, beta, n_chains, rng, workers) -> np.ndarray:
+def mode_averages(
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    protocol: Protocol,
+    beta: float,
+    n_chains: int,
+    rng: Generator,
+    workers: int | None,
+) -> FloatArray:
     """Read-outs (n_chains, m, k) of linear paths in mode coordinates; x0 and b are (m, k)."""
     tiles = parts(rates.size, MODE_TILE)
     tasks = [(chain, tile, column) for chain in range(n_chains) for tile in tiles for column in range(b.shape[1])]
     out = np.empty((n_chains, *b.shape))
 
-    def chain_tile(generator, task):
+    def chain_tile(generator: Generator, task: tuple[int, slice, int]) -> None:
         chain, tile, column = task
         start, drive = (np.ascontiguousarray(v[tile, column]) for v in (x0, b))
         out[chain, tile, column] = average(protocol, generator, rates[tile], start, drive, beta)
@@ -140,14 +171,32 @@ def mode_averages(rates, x0, b, protocol: Protocol, beta, n_chains, rng, workers
 
 @singledispatch
 def read_blocks(
-    protocol: Protocol, rng: Generator, rates, x0, b, beta, rows: int, buffers: int = 1, dtype=float
-) -> Iterator[np.ndarray]:
+    protocol: Protocol,
+    rng: Generator,
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    beta: float,
+    rows: int,
+    buffers: int = 1,
+    dtype: DTypeLike = float,
+) -> Iterator[FloatArray]:
     """The reads of one path in mode coordinates, a block of rows at a time, in `buffers` that are used in turn."""
     raise TypeError(f"{type(protocol).__name__} has no reads")
 
 
 @read_blocks.register
-def _(protocol: IndependentProtocol, rng: Generator, rates, x0, b, beta, rows, buffers=1, dtype=float):
+def _(
+    protocol: IndependentProtocol,
+    rng: Generator,
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    beta: float,
+    rows: int,
+    buffers: int = 1,
+    dtype: DTypeLike = float,
+) -> Iterator[FloatArray]:
     mean = protocol.response(rates) * b + protocol.memory(rates) * x0
     sd = np.sqrt(protocol.n_reads * protocol.variance(rates) / beta)
     for block in blocks(protocol.n_reads, rates.size, rows, buffers, dtype):
@@ -158,7 +207,17 @@ def _(protocol: IndependentProtocol, rng: Generator, rates, x0, b, beta, rows, b
 
 
 @read_blocks.register
-def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta, rows, buffers=1, dtype=float):
+def _(
+    protocol: overdamped.Reads,
+    rng: Generator,
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    beta: float,
+    rows: int,
+    buffers: int = 1,
+    dtype: DTypeLike = float,
+) -> Iterator[FloatArray]:
     step: Step | None = None
     x = np.empty(0)
     for block in blocks(protocol.n_reads, rates.size, rows, buffers, dtype):
@@ -174,7 +233,17 @@ def _(protocol: overdamped.Reads, rng: Generator, rates, x0, b, beta, rows, buff
 
 
 @read_blocks.register
-def _(protocol: underdamped_laws.Reads, rng: Generator, rates, x0, b, beta, rows, buffers=1, dtype=float):
+def _(
+    protocol: underdamped_laws.Reads,
+    rng: Generator,
+    rates: FloatArray,
+    x0: FloatArray,
+    b: FloatArray,
+    beta: float,
+    rows: int,
+    buffers: int = 1,
+    dtype: DTypeLike = float,
+) -> Iterator[FloatArray]:
     modes = protocol.modes(rates)
     first, step = (underdamped_laws.exact_step(modes, t, b, beta) for t in (protocol.burn_in, protocol.spacing))
     x, p, waste = x0.copy(), np.zeros_like(x0), np.empty((min(rows, protocol.n_reads), rates.size))
@@ -199,11 +268,21 @@ def _rounded(decay: FloatArray, increment: FloatArray, noise_std: FloatArray, dt
     return near.astype(dtype), increment.astype(dtype), (noise_std * grown).astype(dtype)
 
 
-def converted_averages(operator: Modal, x0, b, protocol, device: Device, full_scale, n_chains, rng, workers):
+def converted_averages(
+    operator: Modal,
+    x0: FloatArray,
+    b: FloatArray,
+    protocol: ReadsProtocol,
+    device: Device,
+    full_scale: float,
+    n_chains: int,
+    rng: Generator,
+    workers: int | None,
+) -> tuple[FloatArray, int]:
     """Means (n_chains, d, k) of reads that are each converted on their own, and how many of them saturated."""
     d, k = operator.shape[0], b.shape[1]
 
-    def chain(generator, task):
+    def chain(generator: Generator, task: int) -> tuple[FloatArray, int]:
         total, clipped = np.zeros(d), 0
         start, drive = (np.ascontiguousarray(v[:, task % k]) for v in (x0, b))
         for block in read_blocks(protocol, generator, operator.rates, start, drive, device.beta, READ_ROWS):

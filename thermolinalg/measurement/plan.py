@@ -87,7 +87,7 @@ class Transient:
             )
 
 
-def resolve_burn_in(burn_in, transient: Transient, what: str) -> float:
+def resolve_burn_in(burn_in: str | float, transient: Transient, what: str) -> float:
     """The burn-in [RC] that "auto" or a number stands for; warns about a number that is too small."""
     if isinstance(burn_in, str):
         _validation.choice(burn_in, "burn_in (or a number)", ("auto",))
@@ -144,7 +144,7 @@ def solve_time(mean_square: Callable[[float], float], target: float, shortest: f
         if high > LONGEST:
             raise ValueError("rtol asks for more averaging than can be planned; raise rtol or beta")
 
-    def gap(u):
+    def gap(u: float) -> float:
         return np.log(mean_square(np.exp(u)) / target)
 
     exponent = scipy.optimize.brentq(gap, np.log(low), np.log(high), xtol=1e-6)
@@ -159,7 +159,7 @@ def solve_count(mean_square: Callable[[float], float], target: float) -> int:
     return n
 
 
-def noise_budget(rtol, scale: float, floor: float, beta: float, what: str) -> float:
+def noise_budget(rtol: float, scale: float, floor: float, beta: float, what: str) -> float:
     """Mean square error left for thermal noise under rtol ||answer||, after the converters took `floor` (a norm)."""
     if scale == 0.0:
         raise ValueError(f"rtol is relative to the norm of {what}, which is zero; give duration or n_reads")

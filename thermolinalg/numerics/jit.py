@@ -1,8 +1,12 @@
 """The only file that imports numba: the decorator that every kernel uses."""
 
 import os
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from numba import njit
+
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
 _CACHE_SETTINGS = {"0": False, "1": True}
 _setting = os.environ.get("THERMOLINALG_CACHE", "0")
@@ -11,6 +15,7 @@ if _setting not in _CACHE_SETTINGS:
 CACHE = _CACHE_SETTINGS[_setting]
 
 
-def kernel(function):
+def kernel(function: Compiled) -> Compiled:
     """Compile a kernel lazily, without the GIL; states every option that Numba would otherwise inherit."""
-    return njit(function, nogil=True, fastmath=False, error_model="numpy", cache=CACHE)
+    compiled = njit(function, nogil=True, fastmath=False, error_model="numpy", cache=CACHE)
+    return cast("Compiled", compiled)  # a dispatcher, which is called as the function is

@@ -6,16 +6,21 @@ and ours would wait for them. The tiles are the same in any case, and so are the
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from .._typing import FloatArray
 from .threads import ThreadTeam, parts, threads
 
 TILE = 256  # most rows and columns of a tile: part of the definition of the rounding
 SMALL = 256  # size of a product below which waking a thread takes longer than multiplying a block
 BLAS_SETTINGS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
+
+
+Task = Callable[[], Any]
 
 
 def blas_is_serial() -> bool:
@@ -24,12 +29,14 @@ def blas_is_serial() -> bool:
     return bool(given) and given[0] == "1"
 
 
-def _in_turn(tasks: list[Callable]) -> Callable:
+def _in_turn(tasks: Sequence[Task]) -> Task:
     """One task of many."""
     return lambda: [task() for task in tasks]
 
 
-def sum_of_products(pairs: Iterator, shape: tuple[int, int], symmetric: bool, workers: int | None):
+def sum_of_products(
+    pairs: Iterator, shape: tuple[int, int], symmetric: bool, workers: int | None
+) -> tuple[FloatArray, int]:
     """Sum of ``later^T earlier``, and of the counts, over triples of later (n, p), earlier (n, q) and a count.
 
     `symmetric`: later and earlier are the same. While a pair is used the next is asked for, in another thread: it
@@ -40,13 +47,13 @@ def sum_of_products(pairs: Iterator, shape: tuple[int, int], symmetric: bool, wo
     tiles = [(i, j) for i in rows for j in columns if not symmetric or j.start <= i.start]
     own = threading.local()
 
-    def add(later, earlier, i, j):
+    def add(later: FloatArray, earlier: FloatArray, i: slice, j: slice) -> None:
         if not hasattr(own, "space"):
             own.space = np.empty(min(TILE, shape[0]) * min(TILE, shape[1]), later.dtype)
         target = total[i, j]
         target += np.matmul(later[:, i].T, earlier[:, j], out=own.space[: target.size].reshape(target.shape))
 
-    def tasks(later, earlier):
+    def tasks(later: FloatArray, earlier: FloatArray) -> Sequence[Task]:
         each = [partial(add, later, earlier, i, j) for i, j in tiles]
         return each if blas_is_serial() else [_in_turn(each)]
 
@@ -67,14 +74,14 @@ def sum_of_products(pairs: Iterator, shape: tuple[int, int], symmetric: bool, wo
     return total, count
 
 
-def congruent(function: Callable, M: np.ndarray, size: int, workers: int | None) -> np.ndarray:
+def congruent(function: Callable, M: FloatArray, size: int, workers: int | None) -> FloatArray:
     """F M F^T (size, size), for M (m, m) and a linear `function` of columns: F c (size, k) of c (m, k)."""
     half, whole = np.empty((size, len(M))), np.empty((size, size))
 
-    def first(columns):
+    def first(columns: slice) -> None:
         half[:, columns] = function(M[:, columns])
 
-    def second(rows):
+    def second(rows: slice) -> None:
         whole[rows] = function(half[rows].T).T
 
     with ThreadTeam(threads(workers) if size >= SMALL and blas_is_serial() else 1) as team:

@@ -1,8 +1,11 @@
 """A generator whose normal numbers come several times faster than NumPy's: an option, never the default."""
 
+from typing import NoReturn
+
 import numpy as np
 
 from .. import _validation
+from .._typing import DTypeLike, FloatArray, RNGLike
 from .kernels import normals
 
 ROUNDED_AT_ONCE = 8 * normals.BLOCK  # numbers drawn in double precision, to be rounded, at a time
@@ -34,13 +37,16 @@ class FastGenerator(np.random.Generator):
     True
     """
 
-    def __init__(self, bit_generator):
+    def __init__(self, bit_generator: np.random.BitGenerator) -> None:
         super().__init__(bit_generator)
         words = bit_generator.seed_seq.generate_state(12, np.uint32)[8:]  # the bit generator took those before
-        self._name = tuple(np.uint64(word) for word in words)
+        key_0, key_1, high_0, high_1 = (np.uint64(word) for word in words)
+        self._name = key_0, key_1, high_0, high_1
         self._next, self._left = 0, np.empty(0)
 
-    def standard_normal(self, size=None, dtype=np.float64, out=None):
+    def standard_normal(  # type: ignore[override]  # one signature in place of NumPy's overloads
+        self, size: int | tuple[int, ...] | None = None, dtype: DTypeLike = np.float64, out: FloatArray | None = None
+    ) -> float | FloatArray:
         """As `numpy.random.Generator.standard_normal`; in single precision the same numbers, rounded."""
         kind = np.dtype(dtype)
         if kind not in (np.float64, np.float32):
@@ -57,14 +63,14 @@ class FastGenerator(np.random.Generator):
             self._fill_rounded(out.reshape(-1))
         return out.item() if size is None and out.shape == () else out
 
-    def _fill_rounded(self, flat: np.ndarray) -> None:
+    def _fill_rounded(self, flat: FloatArray) -> None:
         whole = np.empty(min(flat.size, ROUNDED_AT_ONCE))
         for first in range(0, flat.size, ROUNDED_AT_ONCE):
             part = whole[: flat.size - first]
             self._fill(part)
             flat[first : first + part.size] = part
 
-    def _fill(self, flat: np.ndarray) -> None:
+    def _fill(self, flat: FloatArray) -> None:
         taken = min(flat.size, self._left.size)
         flat[:taken], self._left = self._left[:taken], self._left[taken:]
         whole = taken + (flat.size - taken) // normals.BLOCK * normals.BLOCK
@@ -75,15 +81,15 @@ class FastGenerator(np.random.Generator):
             rest = flat.size - whole
             flat[whole:], self._left = block[:rest], block[rest:]
 
-    def _blocks(self, out: np.ndarray) -> None:
+    def _blocks(self, out: FloatArray) -> None:
         normals.fill(*self._name, np.uint64(self._next), out)
         self._next += out.size // normals.BLOCK
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a FastGenerator cannot be pickled; send its seed and call fast_rng there")
 
 
-def fast_rng(rng=None) -> FastGenerator:
+def fast_rng(rng: RNGLike = None) -> FastGenerator:
     """A generator to pass as ``rng`` where normal numbers are what a simulation waits for.
 
     Parameters

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 
@@ -34,14 +35,14 @@ class ThreadTeam:
         Threads, with the calling one.
     """
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int) -> None:
         self.size = workers
         self._pool = ThreadPoolExecutor(workers - 1) if workers > 1 else None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -49,7 +50,7 @@ class ThreadTeam:
         """``[task() for task in tasks]``; of errors the one of the first task that failed."""
         todo, results, errors = deque(range(len(tasks))), [None] * len(tasks), {}
 
-        def work():
+        def work() -> None:
             while todo:
                 try:
                     k = todo.popleft()

@@ -3,12 +3,13 @@
 import numpy as np
 import scipy.linalg
 
+from .._typing import FloatArray
 from .threads import parts
 
 COLUMNS = 256  # columns of a triangular solution that are computed at a time
 
 
-def wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
+def wishart_factor(rng: np.random.Generator, d: int, n: int) -> FloatArray:
     """T (d, min(d, n)) with T T^T distributed as the sum of n products z z^T of standard normals z (d,).
 
     It is zero below its last diagonal.
@@ -25,7 +26,7 @@ def wishart_factor(rng: np.random.Generator, d: int, n: int) -> np.ndarray:
     return T
 
 
-def mean_of_products(rng: np.random.Generator, L: np.ndarray, n: int) -> np.ndarray:
+def mean_of_products(rng: np.random.Generator, L: FloatArray, n: int) -> FloatArray:
     """Mean (d, d) of n products x x^T, x ~ N(0, (L L^T)^-1), for L (d, d) lower triangular in Fortran order.
 
     It is X X^T / n with L^T X = T. Both are upper triangular, which saves half of the solution and two thirds of the

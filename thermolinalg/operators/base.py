@@ -1,12 +1,13 @@
 """`Modal`: operators with coordinates in which A is diagonal."""
 
-from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from .. import _validation
+from .._typing import FloatArray, SpectralFunction
 from ..errors import NotPositiveDefinite
 from .krylov import finite_values
 
@@ -25,19 +26,19 @@ def require_positive_definite(smallest: float, largest: float, size: int, name: 
         )
 
 
-def scale_rows(weights: np.ndarray, v: np.ndarray) -> np.ndarray:
+def scale_rows(weights: FloatArray, v: FloatArray) -> FloatArray:
     """weights[i] * v[i] for v (m,) or (m, k)."""
     return weights * v if v.ndim == 1 else weights[:, None] * v
 
 
-def kronecker_rotation(v: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def kronecker_rotation(v: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     """(left x right) v for row-major v (p r,) or (p r, k): each column V of shape (p, r) becomes left V right^T."""
     stack = v.reshape(left.shape[1], right.shape[1], -1)
     out = np.einsum("ij,jkc->ikc", left, stack, optimize=True)
     return np.einsum("kl,ilc->ikc", right, out, optimize=True).reshape(v.shape)
 
 
-def orthonormal_columns(U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def orthonormal_columns(U: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Q, R with U = Q R and orthonormal Q (d, m), m the numerical rank, from Gram matrices (R need not be triangular).
 
     Columns are scaled to unit length in the Gram matrix, so that short ones count. One Gram matrix loses orthogonality
@@ -64,56 +65,60 @@ class Modal:
 
     Independent noise in mode coordinates with standard deviations ``g(rates)`` comes out of `from_modes` with
     covariance ``g(A)^2``, also where there are more coordinates than dimensions (`LowRank`). Subclasses set `shape` and
-    `rates` (the eigenvalue that belongs to each coordinate) and define `to_modes` and `from_modes`.
+    define `rates`, `to_modes`, `from_modes` and `diagonal`.
     """
 
     shape: tuple[int, int]
-    rates: np.ndarray
+
+    @property
+    def rates(self) -> FloatArray:
+        """Eigenvalue (m,) that belongs to each mode coordinate."""
+        raise NotImplementedError
 
     @cached_property
-    def programmed(self) -> dict:
+    def programmed(self) -> dict[Any, Any]:
         """What devices hold in place of this operator, by what their data sheets say of rounding and mismatch."""
         return {}
 
-    def to_modes(self, v: np.ndarray) -> np.ndarray:
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """Mode coordinates (m,) or (m, k) of v (d,) or (d, k)."""
         raise NotImplementedError
 
-    def from_modes(self, c: np.ndarray) -> np.ndarray:
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """The vector (d,) or (d, k) with mode coordinates c (m,) or (m, k)."""
         raise NotImplementedError
 
-    def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
+    def function(self, f: SpectralFunction, v: FloatArray) -> FloatArray:
         """f(A) v for v (d,) or (d, k); f maps an array of eigenvalues to an array of numbers."""
         return self.weighted(finite_values(f, self.rates), v)
 
-    def weighted(self, weights: np.ndarray, v) -> np.ndarray:
+    def weighted(self, weights: FloatArray, v: FloatArray) -> FloatArray:
         """from_modes(weights * to_modes(v)): f(A) v where f is known as one weight for each mode coordinate."""
         return self.from_modes(scale_rows(weights, self.to_modes(_validation.columns(v, "v", self.shape[0]))))
 
-    def matvec(self, v) -> np.ndarray:
+    def matvec(self, v: FloatArray) -> FloatArray:
         """A v for v (d,) or (d, k)."""
         return self.function(lambda rates: rates, v)
 
-    def trace(self, f: Callable[[np.ndarray], np.ndarray]) -> float:
+    def trace(self, f: SpectralFunction) -> float:
         """Trace of f(A)."""
         return float(np.sum(finite_values(f, self.eigenvalues)))
 
-    def diagonal(self, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (d,) of f(A)."""
         raise NotImplementedError
 
-    def dense(self) -> np.ndarray:
+    def dense(self) -> FloatArray:
         """A as a (d, d) array."""
         return self.matvec(np.eye(self.shape[0]))
 
     @property
-    def eigenvalues(self) -> np.ndarray:
+    def eigenvalues(self) -> FloatArray:
         """All d eigenvalues, in no promised order."""
         return self.rates
 
     @property
-    def spectrum(self) -> np.ndarray:
+    def spectrum(self) -> FloatArray:
         """The `eigenvalues`, for what needs no modes: found without them where that saves work."""
         return self.eigenvalues
 

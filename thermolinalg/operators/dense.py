@@ -1,7 +1,8 @@
 """Matrices held as numbers, and the operator of any matrix."""
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -9,7 +10,7 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .. import _validation
-from .._typing import ArrayLike
+from .._typing import ArrayLike, FloatArray, Matrix, SpectralFunction
 from .base import Modal, require_positive_definite
 from .krylov import Krylov
 
@@ -47,12 +48,12 @@ class Dense(Modal):
     array([ 2., -1.])
     """
 
-    def __init__(self, A):
+    def __init__(self, A: ArrayLike) -> None:
         self._matrix = _validation.symmetric(A, "A")
         self.shape = self._matrix.shape
 
     @cached_property
-    def _decomposition(self) -> tuple[np.ndarray, np.ndarray]:
+    def _decomposition(self) -> tuple[FloatArray, FloatArray]:
         if self.shape[0] < LEAN_FROM:  # NumPy's, for the BLAS (and its threads) that the products with V use
             values, vectors = np.linalg.eigh(self._matrix)
         else:
@@ -62,17 +63,17 @@ class Dense(Modal):
         return values, vectors
 
     @property
-    def rates(self) -> np.ndarray:  # type: ignore[override]
+    def rates(self) -> FloatArray:
         """Eigenvalues (d,), ascending."""
         return self._decomposition[0]
 
     @property
-    def eigenvectors(self) -> np.ndarray:
+    def eigenvectors(self) -> FloatArray:
         """Eigenvectors (d, d), one per column."""
         return self._decomposition[1]
 
     @cached_property
-    def spectrum(self) -> np.ndarray:  # type: ignore[override]
+    def spectrum(self) -> FloatArray:
         """Eigenvalues (d,), ascending, without eigenvectors unless those are there already."""
         if "_decomposition" in self.__dict__:
             return self.rates
@@ -81,7 +82,7 @@ class Dense(Modal):
         return values
 
     @cached_property
-    def cholesky(self) -> np.ndarray:
+    def cholesky(self) -> FloatArray:
         """Lower Cholesky factor (d, d) of A, for what needs no spectrum."""
         try:
             return scipy.linalg.cholesky(self._matrix, lower=True, check_finite=False)
@@ -111,7 +112,7 @@ class Dense(Modal):
         d, factor = self.shape[0], self.cholesky
         start = np.random.default_rng(0).standard_normal(d)  # a start of its own: never the caller's stream
 
-        def top_eigenvalue(product):
+        def top_eigenvalue(product: Callable[[FloatArray], FloatArray]) -> float:
             operator = LinearOperator((d, d), matvec=product, dtype=float)
             return eigsh(operator, 1, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)[0]
 
@@ -122,31 +123,31 @@ class Dense(Modal):
         require_positive_definite(smallest, largest, d, "A")
         return float(smallest), float(largest)
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """V^T v."""
         return self.eigenvectors.T @ v
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """V c."""
         return self.eigenvectors @ c
 
-    def matvec(self, v):
+    def matvec(self, v: FloatArray) -> FloatArray:
         """A v for v (d,) or (d, k); needs no factorisation."""
         v = np.asarray(v)
         if v.ndim == 2 and v.flags.f_contiguous:  # columns come out as they came in
             return (v.T @ self._matrix).T
         return self._matrix @ v
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (d,) of f(A)."""
         return np.einsum("ij,ij,j->i", self.eigenvectors, self.eigenvectors, f(self.rates))
 
-    def dense(self):
+    def dense(self) -> FloatArray:
         """A as a (d, d) array: the very array that was given."""
         return self._matrix
 
 
-def as_operator(A):
+def as_operator(A: Matrix) -> Modal | Krylov:
     """The operator of a matrix: what an operator is for its kind of input.
 
     Parameters
@@ -178,13 +179,15 @@ def as_operator(A):
     return Dense(A)
 
 
-def as_array(matrix, name: str):
+def as_array(matrix: Matrix, name: str) -> ArrayLike:
     """A matrix that is stored or applied in another way, as an array; anything else as it is."""
-    if not hasattr(matrix, "toarray") and not isinstance(matrix, Modal | Krylov | LinearOperator):
+    sparse = hasattr(matrix, "toarray")
+    if not sparse and not isinstance(matrix, Modal | Krylov | LinearOperator):
         return matrix
-    if max(matrix.shape) > MOST_DENSE:
-        raise ValueError(f"{name} must be dense here, and with shape {matrix.shape} is too large to make so (largest "
+    held: Any = matrix  # of some class that has a shape
+    if max(held.shape) > MOST_DENSE:
+        raise ValueError(f"{name} must be dense here, and with shape {held.shape} is too large to make so (largest "
                          f"size {MOST_DENSE}); pass an array if that is meant")  # fmt: skip
     if isinstance(matrix, LinearOperator):
-        return matrix @ np.eye(matrix.shape[1])
-    return matrix.toarray() if hasattr(matrix, "toarray") else matrix.dense()
+        return held @ np.eye(held.shape[1])
+    return held.toarray() if sparse else held.dense()

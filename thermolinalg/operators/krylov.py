@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from math import isfinite, sqrt
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -11,6 +12,7 @@ from scipy.linalg.blas import daxpy, ddot, dsymv
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .. import _validation
+from .._typing import FloatArray, Matrix, RNGLike, SpectralFunction
 from ..errors import NotConverged, NotPositiveDefinite
 
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
@@ -24,12 +26,12 @@ SAMPLES = 64  # points between the bounds at which f is looked at for being zero
 SYMMETRY_TOLERANCE = 1e-10  # of u^T A v against v^T A u for random u and v
 
 
-def norm(v: np.ndarray) -> float:
+def norm(v: FloatArray) -> float:
     """Euclidean norm of all entries, by BLAS: it neither over- nor underflows where the norm itself does not."""
     return float(scipy.linalg.norm(v.ravel(), check_finite=False))
 
 
-def finite_values(f: Callable[[np.ndarray], np.ndarray], eigenvalues: np.ndarray) -> np.ndarray:
+def finite_values(f: SpectralFunction, eigenvalues: FloatArray) -> FloatArray:
     """f(eigenvalues), or an error that says where f is not finite."""
     values = np.asarray(f(eigenvalues))
     if not np.isfinite(values).all():
@@ -48,12 +50,12 @@ class _Recurrence:
     All BLAS is SciPy's, as in the product with a dense A: two libraries in turn would wait for each other's threads.
     """
 
-    def __init__(self, product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, room: int):
+    def __init__(self, product: Callable[[FloatArray], FloatArray], start: FloatArray, room: int) -> None:
         self.product, self.start, self.room = product, start, room
         self.alpha: list[float] = []
         self.beta: list[float] = []
-        self.basis: list[np.ndarray] = []
-        self._last: list[np.ndarray] = []  # the last two vectors, the latter not yet of unit length
+        self.basis: list[FloatArray] = []
+        self._last: list[FloatArray] = []  # the last two vectors, the latter not yet of unit length
         self._size = self._largest = 1.0
 
     def step(self) -> bool:
@@ -78,7 +80,7 @@ class _Recurrence:
         self.alpha.append(alpha)
         return self._size <= EXHAUSTED * self._largest
 
-    def combine(self, weights: np.ndarray) -> np.ndarray:
+    def combine(self, weights: FloatArray) -> FloatArray:
         """Sum of weights[j] q_j, once: of the basis, and from its end on by running the recurrence a second time."""
         kept = self.basis or [self.start / norm(self.start)]
         self.basis, self._last = [], []
@@ -95,7 +97,7 @@ class _Recurrence:
         return total
 
 
-def _orthogonal(w, alpha, q, beta, before):
+def _orthogonal(w: FloatArray, alpha: float, q: FloatArray, beta: list[float], before: FloatArray | None) -> FloatArray:
     """w - alpha q - beta before in place of w; beta is a list of one, and of none where there is no vector before."""
     w = daxpy(q, w, a=-alpha)
     return daxpy(before, w, a=-beta[0]) if beta else w
@@ -148,7 +150,9 @@ class Krylov:
     True
     """
 
-    def __init__(self, A, bounds=None, tol=1e-6, max_products=100_000):
+    def __init__(
+        self, A: Matrix, bounds: tuple[float, float] | None = None, tol: float = 1e-6, max_products: int = 100_000
+    ) -> None:
         if not isinstance(A, LinearOperator):
             if not scipy.sparse.issparse(A):
                 A = _validation.symmetric(A, "A")
@@ -165,7 +169,7 @@ class Krylov:
         self.tol = _validation.positive(tol, "tol")
         self.max_products = _validation.count(max_products, "max_products", least=2)
         self.products = 0
-        self.programmed: dict = {}  # what devices hold in place of this operator (see `Modal.programmed`)
+        self.programmed: dict[Any, Any] = {}  # what devices hold in place of this operator (see `Modal.programmed`)
         if bounds is not None:
             if np.shape(bounds) != (2,):
                 raise ValueError(f"bounds must be (low, high), got {bounds!r}")
@@ -177,7 +181,7 @@ class Krylov:
         if not isinstance(A, np.ndarray):  # whose entries were compared one by one
             self._check_symmetry()
 
-    def _check_symmetry(self):
+    def _check_symmetry(self) -> None:
         rng = np.random.default_rng(0)
         u, v = rng.standard_normal((2, self.shape[0]))
         Au, Av = np.array(self.matvec(u)), self.matvec(v)  # an operator may hand out the same array twice
@@ -190,7 +194,7 @@ class Krylov:
         """Whether the entries are known: a sparse array, not a LinearOperator."""
         return scipy.sparse.issparse(self._matrix)
 
-    def sparse(self):
+    def sparse(self) -> scipy.sparse.csr_array:
         """The sparse array itself; only where `is_sparse`."""
         return self._matrix
 
@@ -199,17 +203,17 @@ class Krylov:
         """How many numbers a device must be told: the stored entries of a sparse array, else all d^2."""
         return self.sparse().nnz if self.is_sparse else self.shape[0] * self.shape[1]
 
-    def matvec(self, v) -> np.ndarray:
+    def matvec(self, v: FloatArray) -> FloatArray:
         """A v for v (d,) or (d, k)."""
         v = np.asarray(v)
         self.products += 1 if v.ndim == 1 else v.shape[1]
         Av = self._product.matvec(v) if v.ndim == 1 else self._product.matmat(v)
         return _validation.real_array(Av, "A v")
 
-    def dense(self) -> np.ndarray:
+    def dense(self) -> FloatArray:
         """A as a (d, d) array."""
         if self.is_sparse:
-            return self._matrix.toarray()
+            return self.sparse().toarray()
         return self.matvec(np.eye(self.shape[0]))
 
     @cached_property
@@ -219,7 +223,7 @@ class Krylov:
 
         met = []
 
-        def lowest(values):
+        def lowest(values: FloatArray) -> FloatArray:
             met.append(values[-1])
             return values[:1]
 
@@ -232,7 +236,7 @@ class Krylov:
         """The `bounds`."""
         return self.bounds
 
-    def function(self, f: Callable[[np.ndarray], np.ndarray], v) -> np.ndarray:
+    def function(self, f: SpectralFunction, v: FloatArray) -> FloatArray:
         """f(A) v for v (d,) or (d, k), to the relative tolerance `tol`."""
         v = _validation.columns(v, "v", self.shape[0])
         if v.ndim == 2:
@@ -241,7 +245,7 @@ class Krylov:
         if size == 0.0:
             return np.zeros_like(v)
 
-        def coefficients(values, vectors):
+        def coefficients(values: FloatArray, vectors: FloatArray) -> FloatArray:
             weights = vectors @ (finite_values(f, values) * vectors[0])
             if not weights.any() and not np.any(f(np.geomspace(*self.bounds, SAMPLES))):
                 raise _Vanishes
@@ -255,30 +259,30 @@ class Krylov:
         total *= size
         return total
 
-    def quadratic_form(self, f: Callable[[np.ndarray], np.ndarray], v) -> float:
+    def quadratic_form(self, f: SpectralFunction, v: FloatArray) -> float:
         """v^T f(A) v for v (d,), by Gauss quadrature on the Ritz values: one pass."""
         v = _validation.vector(v, "v", self.shape[0])
         if not v.any():
             return 0.0
 
-        def quadrature(values, vectors):
+        def quadrature(values: FloatArray, vectors: FloatArray) -> FloatArray:
             return np.array([finite_values(f, values) @ vectors[0] ** 2])
 
         value, _ = self._lanczos(v, quadrature, self.tol)
         return float(v @ v * value[0])
 
-    def trace(self, f: Callable[[np.ndarray], np.ndarray], probes: int = 8) -> float:
+    def trace(self, f: SpectralFunction, probes: int = 8) -> float:
         """Trace of f(A), estimated from random signs (Hutchinson); see `trace_with_error` for its error."""
         return self.trace_with_error(f, probes)[0]
 
-    def trace_with_error(self, f, probes: int = 8, rng=0) -> tuple[float, float]:
+    def trace_with_error(self, f: SpectralFunction, probes: int = 8, rng: RNGLike = 0) -> tuple[float, float]:
         """Trace of f(A) and the standard error of that estimate, from `probes` random sign vectors."""
         probes = _validation.count(probes, "probes", least=2)
         signs = np.random.default_rng(rng).integers(0, 2, (probes, self.shape[0])) * 2.0 - 1.0
         values = np.array([self.quadratic_form(f, v) for v in signs])
         return float(values.mean()), float(values.std(ddof=1) / np.sqrt(probes))
 
-    def _times(self, q: np.ndarray) -> np.ndarray:
+    def _times(self, q: FloatArray) -> FloatArray:
         """A q for one step, an array of its own."""
         self.products += 1
         A = self._matrix
@@ -290,12 +294,15 @@ class Krylov:
 
     def _room(self) -> int:
         """How many vectors of a basis are kept; none where not even those before the first look fit."""
-        parts = (self._matrix.data, self._matrix.indices, self._matrix.indptr) if self.is_sparse else (self._matrix,)
+        A: Any = self._matrix  # a sparse array, a dense one or a LinearOperator
+        parts = (A.data, A.indices, A.indptr) if self.is_sparse else (A,)
         held = sum(getattr(part, "nbytes", 0) for part in parts)
         room = int(max(BASIS_SHARE * held, BASIS_FLOOR)) // (8 * self.shape[0])
         return room if room >= FIRST_CHECK else 0
 
-    def _lanczos(self, start, quantity, tol, vectors=True, room=0):
+    def _lanczos(
+        self, start: FloatArray, quantity: Callable[..., FloatArray], tol: float, vectors: bool = True, room: int = 0
+    ) -> tuple[FloatArray, _Recurrence]:
         """Run the recurrence until `quantity` of the Ritz values (and their vectors) stops changing.
 
         Returns the quantity and the recurrence. It has converged when it changes by less than `tol`, relative to its
@@ -317,7 +324,7 @@ class Krylov:
                     )
                 previous, look = current, int(np.ceil(CHECK_GROWTH * steps))
 
-    def _ritz(self, run: _Recurrence, vectors: bool) -> tuple[np.ndarray, ...]:
+    def _ritz(self, run: _Recurrence, vectors: bool) -> tuple[FloatArray, ...]:
         """Ritz values, ascending, and with `vectors` their eigenvectors: known to be positive and within the bounds."""
         matrix = np.array(run.alpha), np.array(run.beta)
         scale = np.ldexp(1.0, np.frexp(max(np.abs(part).max(initial=0.0) for part in matrix))[1] - 1)  # a power of 2
@@ -350,7 +357,7 @@ def _canonical(A: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     return A
 
 
-def _change(current, previous) -> float:
+def _change(current: FloatArray, previous: FloatArray | None) -> float:
     """Norm of the difference, relative to the norm, after filling the shorter array up with zeros."""
     if previous is None:
         return np.inf

@@ -7,6 +7,7 @@ import scipy.linalg
 import scipy.sparse
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from .base import Modal, kronecker_rotation, orthonormal_columns, require_positive_definite
 
 
@@ -30,25 +31,30 @@ class Diagonal(Modal):
     array([1., 2.])
     """
 
-    def __init__(self, entries):
-        self.rates = _validation.vector(entries, "entries").copy()
+    def __init__(self, entries: ArrayLike) -> None:
+        self._entries = _validation.vector(entries, "entries").copy()
         self.shape = (self.rates.size, self.rates.size)
         require_positive_definite(self.rates.min(), self.rates.max(), 1, "the diagonal matrix")
 
-    def to_modes(self, v):
+    @property
+    def rates(self) -> FloatArray:
+        """The entries (d,)."""
+        return self._entries
+
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """The coordinates are the entries."""
         return v
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """The entries are the coordinates."""
         return c
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (d,) of f(A)."""
         return f(self.rates)
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """d."""
         return self.rates.size
 
@@ -88,7 +94,7 @@ class LowRank(Modal):
     (0.5, 1000.5)
     """
 
-    def __init__(self, sigma, U, S=None):
+    def __init__(self, sigma: float, U: ArrayLike, S: ArrayLike | None = None) -> None:
         self.sigma = _validation.positive(sigma, "sigma")
         U = _validation.real_array(U, "U")
         if U.ndim != 2 or U.shape[1] > U.shape[0] or U.size == 0:
@@ -106,17 +112,17 @@ class LowRank(Modal):
         require_positive_definite(*self.bounds, r, "sigma I + U S U^T")
 
     @cached_property
-    def rates(self):
+    def rates(self) -> FloatArray:
         """Eigenvalue of each mode coordinate: (r + d,), the last d all sigma."""
         return np.concatenate((self._values, np.full(self.shape[0], self.sigma)))
 
     @property
-    def eigenvalues(self):
+    def eigenvalues(self) -> FloatArray:
         """All d eigenvalues."""
         return self.rates[: self.shape[0]]
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[float, float]:
         """Smallest and largest eigenvalue."""
         values = self.eigenvalues
         return float(values.min()), float(values.max())
@@ -127,21 +133,21 @@ class LowRank(Modal):
         return self._values.size
 
     @property
-    def n_programmed(self):
+    def n_programmed(self) -> int:
         """r (r + 2 d): U, S and U^T, as three arrays of resistors (arXiv:2405.13817, App. C)."""
         return self.rank * (self.rank + 2 * self.shape[0])
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """[U^T v, v - U U^T v]."""
         along = self._vectors.T @ v
         return np.concatenate((along, v - self._vectors @ along))
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """U c_1 + (I - U U^T) c_2."""
         along, across = c[: self._values.size], c[self._values.size :]
         return across + self._vectors @ (along - self._vectors.T @ across)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (d,) of f(A)."""
         across = f(np.array([self.sigma]))[0]
         return across + np.einsum("ij,ij,j->i", self._vectors, self._vectors, f(self._values) - across)
@@ -174,29 +180,34 @@ class Kronecker(Modal):
     array([ 4.,  6.,  7., 11.])
     """
 
-    def __init__(self, A, B, damping=0.0):
+    def __init__(self, A: ArrayLike, B: ArrayLike, damping: float = 0.0) -> None:
         self.damping = _validation.positive(damping, "damping", zero=True)
         left, self._left = scipy.linalg.eigh(_validation.symmetric(A, "A"), check_finite=False)
         right, self._right = scipy.linalg.eigh(_validation.symmetric(B, "B"), check_finite=False)
-        self.rates = np.outer(left, right).ravel() + self.damping
+        self._rates = np.outer(left, right).ravel() + self.damping
         self.shape = (self.rates.size, self.rates.size)
         size = max(left.size, right.size)
         require_positive_definite(self.rates.min(), self.rates.max(), size, "A x B + damping I")
 
     @property
-    def n_programmed(self):
+    def rates(self) -> FloatArray:
+        """All eigenvalues (dA dB,), row-major."""
+        return self._rates
+
+    @property
+    def n_programmed(self) -> int:
         """dA^2 + dB^2: both factors."""
         return self._left.size + self._right.size
 
-    def to_modes(self, v):
+    def to_modes(self, v: FloatArray) -> FloatArray:
         """(V_A x V_B)^T v."""
         return kronecker_rotation(v, self._left.T, self._right.T)
 
-    def from_modes(self, c):
+    def from_modes(self, c: FloatArray) -> FloatArray:
         """(V_A x V_B) c."""
         return kronecker_rotation(c, self._left, self._right)
 
-    def diagonal(self, f):
+    def diagonal(self, f: SpectralFunction) -> FloatArray:
         """Diagonal (d,) of f(A x B + damping I)."""
         weights = f(self.rates).reshape(self._left.shape[0], self._right.shape[0])
         return (self._left**2 @ weights @ (self._right**2).T).ravel()

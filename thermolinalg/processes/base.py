@@ -63,8 +63,12 @@ class LinearProcess(ABC):
         given = np.asarray(lag)
         if given.ndim or given.dtype.kind not in "iuf" or np.isnan(given):
             raise ValueError(f"lag must be one number [RC], got {lag!r}")
-        forward = self.propagator(abs(float(given))) @ self.stationary()[1]
+        forward = self._lagged(abs(float(given)))
         return forward if given >= 0 else forward.T
+
+    def _lagged(self, lag: float) -> FloatArray:
+        """The `autocovariance` at a lag that is not negative."""
+        return self.propagator(lag) @ self.stationary()[1]
 
     def _start(self, x0: ArrayLike | None, n_chains: int) -> FloatArray | None:
         """A given start, checked: (n,) or (n_chains, n)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray
 from ..numerics.kernels import work as kernels
 
 
@@ -28,12 +29,12 @@ class PathEnergetics:
         of the two. It is not how they are worked out.
     """
 
-    work: np.ndarray
-    heat: np.ndarray
-    energy_change: np.ndarray
+    work: FloatArray
+    heat: FloatArray
+    energy_change: FloatArray
 
 
-def path_energetics(xs, A, b=None) -> PathEnergetics:
+def path_energetics(xs: ArrayLike, A: ArrayLike | Sequence[ArrayLike], b: ArrayLike | None = None) -> PathEnergetics:
     """Work and stochastic heat along paths of a network whose A and b are changed from outside.
 
     At read k the controls jump to ``A[k], b[k]`` while x stands still: work. Then x moves to the next read under
@@ -72,10 +73,10 @@ def path_energetics(xs, A, b=None) -> PathEnergetics:
     n, d = xs.shape[-2:]
     matrices, sides = _controls(A, n, d), _drives(b, n, d)
 
-    def force(k, x):
+    def force(k: int, x: FloatArray) -> FloatArray:
         return np.ascontiguousarray(x @ matrices[k]) - sides[k]
 
-    def energy(k, x):
+    def energy(k: int, x: FloatArray) -> FloatArray:
         return np.einsum("ci,ci->c", x, 0.5 * (x @ matrices[k]) - sides[k])
 
     work, heat = np.zeros((2, paths.shape[1]))
@@ -89,7 +90,7 @@ def path_energetics(xs, A, b=None) -> PathEnergetics:
     return PathEnergetics(work=work.reshape(shape), heat=heat.reshape(shape), energy_change=change.reshape(shape))
 
 
-def _controls(A, n: int, d: int) -> Sequence[np.ndarray]:
+def _controls(A: ArrayLike | Sequence[ArrayLike], n: int, d: int) -> Sequence[FloatArray]:
     given = _validation.real_array(A, "A")
     if given.shape not in ((d, d), (n, d, d)):
         raise ValueError(f"A must have shape ({d}, {d}) or ({n}, {d}, {d}), got {given.shape}")
@@ -98,7 +99,7 @@ def _controls(A, n: int, d: int) -> Sequence[np.ndarray]:
     return [_validation.symmetric(matrix, f"A[{k}]") for k, matrix in enumerate(given)]
 
 
-def _drives(b, n: int, d: int) -> np.ndarray:
+def _drives(b: ArrayLike | None, n: int, d: int) -> FloatArray:
     given = np.zeros(d) if b is None else _validation.real_array(b, "b")
     if given.shape not in ((d,), (n, d)):
         raise ValueError(f"b must have shape ({d},) or ({n}, {d}), got {given.shape}")

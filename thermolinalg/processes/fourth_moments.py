@@ -6,10 +6,13 @@ DIRECT lags are summed one by one. Beyond, f is smooth: it is interpolated on pa
 each, and the interpolant is summed over the integers; the panels stop growing where f oscillates.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.linalg
 from numpy.polynomial import chebyshev
 
+from .._typing import FloatArray, Numbers
 from .symmetric_drift import mode_propagators, symmetric_modes
 from .transitions import propagators
 
@@ -20,11 +23,13 @@ TAIL = 1e-11  # relative size of what is left out at the end
 CHUNK = 65_536  # lags that are handled at a time
 
 
-def moment_variance(drift, S, n, lag=0, V=None, noise=0.0) -> np.ndarray:
+def moment_variance(
+    drift: FloatArray, S: FloatArray, n: float, lag: int = 0, V: FloatArray | None = None, noise: float = 0.0
+) -> FloatArray:
     """Variance (d, d) of each entry of the average of n products, or (d, k) of the average times V (d, k).
 
-    `drift` is per read spacing; S the stationary covariance; `noise` an independent variance that every read has
-    beside; n may be infinite: then n times the variance, n large.
+    `drift` is per read spacing; S the stationary covariance; `noise` an independent variance that every read
+    has in addition; n may be infinite: then n times the variance, n large.
     """
     terms = _Terms(drift, S, lag, V, noise)
     total, G = terms.at_zero(), _first_lags(terms)
@@ -41,7 +46,7 @@ def moment_variance(drift, S, n, lag=0, V=None, noise=0.0) -> np.ndarray:
     return total if np.isinf(n) else total / n
 
 
-def _first_lags(terms):
+def _first_lags(terms: "_Terms") -> list[FloatArray]:
     """G_{k-lag} .. G_{k+lag} at k = 1."""
     G = [terms.S] if terms.lag else [terms.M @ terms.S]
     while len(G) < 2 * terms.lag + 1:
@@ -52,21 +57,21 @@ def _first_lags(terms):
 class _Terms:
     """f(k) from G at k - lag, k and k + lag, for lag 0 or 1."""
 
-    def __init__(self, drift, S, lag, V, noise):
+    def __init__(self, drift: FloatArray, S: FloatArray, lag: int, V: FloatArray | None, noise: float) -> None:
         self.drift, self.S, self.lag, self.V = drift, S, lag, V
         self.modes = symmetric_modes(drift)
-        (self.M,) = self.propagators(np.ones(1))
+        self.M = self.propagators(np.ones(1))[0]
         self.extra = noise * np.eye(len(S))
         eigenvalues = scipy.linalg.eigvals(drift, check_finite=False) if self.modes is None else self.modes[0]
         turning = np.abs(eigenvalues.imag).max()
         self.panel_limit = np.inf if turning == 0 else PHASE / turning
         self.tail_length = 1.0 + 0.5 / eigenvalues.real.min()
 
-    def propagators(self, times):
+    def propagators(self, times: FloatArray) -> Sequence[FloatArray] | FloatArray:
         """e^{-A t} (d, d) for each of the times (k,)."""
         return propagators(self.drift, times) if self.modes is None else mode_propagators(*self.modes, times)
 
-    def at_zero(self):
+    def at_zero(self) -> FloatArray:
         """f(0)."""
         S = self.S + self.extra
         if self.lag == 0:
@@ -74,27 +79,28 @@ class _Terms:
         forward = self.M @ self.S
         return self.at(forward.T, S, forward)
 
-    def at(self, before, now, after):
+    def at(self, before: FloatArray, now: FloatArray, after: FloatArray) -> FloatArray:
         """f where G_{k-lag}, G_k and G_{k+lag} are these."""
         if self.V is None:
             return np.outer(np.diag(now), np.diag(now)) + after * before.T
         along = np.einsum("aj,ab,bj->j", self.V, now, self.V, optimize=True)
         return np.outer(np.diag(now), along) + (after @ self.V) * (before.T @ self.V)
 
-    def after(self, before):
+    def after(self, before: FloatArray) -> FloatArray:
         """f where G_{k-lag} is this."""
         now = self.M @ before if self.lag else before
         return self.at(before, now, self.M @ now if self.lag else now)
 
-    def negligible(self, now, total, k, n) -> bool:
+    def negligible(self, now: FloatArray, total: FloatArray, k: int, n: float) -> bool:
         """Whether all lags from k on add nothing to the digits that count."""
         left = np.abs(now).max() ** 2 * (1.0 if self.V is None else np.sum(self.V**2, axis=0).max())
         return bool(left * min(self.tail_length, n - k) <= TAIL * total.max())
 
 
-def _panels(terms, start, n, so_far):
+def _panels(terms: _Terms, start: int, n: float, so_far: FloatArray) -> Numbers:
     """Twice the sum of (1 - k/n) f(k) over start <= k < n."""
-    length, total = start, 0.0
+    length: int = start
+    total: float | FloatArray = 0.0
     points = (1.0 + chebyshev.chebpts1(NODES)) / 2.0
     # e^{-A (u - lag)} at the nodes u of the panel; doubling or shifting u takes products only
     powers = list(terms.propagators(start + length * points - terms.lag))
@@ -114,7 +120,7 @@ def _panels(terms, start, n, so_far):
     return total
 
 
-def _weights(start, length, n):
+def _weights(start: int, length: int, n: float) -> FloatArray:
     """Weights (NODES,) that sum (1 - k/n) f(k) over the integers of a panel from f at its Chebyshev points."""
     end = min(start + length, n)
     sums = np.zeros(NODES)

@@ -43,7 +43,35 @@ class LangevinPaths:
     momentum_deflation: tuple[float, float]
 
 
-class Langevin(LinearProcess):
+class _Protocols:
+    """Protocols of cells with inertia, made from times that are checked."""
+
+    mass: float
+    friction: float
+
+    def voltage(self, time: float) -> laws.Voltage:
+        """Protocol: the voltages at one time [RC]."""
+        return laws.Voltage(burn_in=_time(time), mass=self.mass, friction=self.friction)
+
+    def independent_reads(self, burn_in: float, n_reads: int) -> laws.IndependentReads:
+        """Protocol: the mean of reads, each `burn_in` [RC] after a fresh start."""
+        n_reads = _validation.count(n_reads, "n_reads")
+        return laws.IndependentReads(burn_in=_time(burn_in), n_reads=n_reads, mass=self.mass, friction=self.friction)
+
+    def integrator(self, burn_in: float, duration: float) -> laws.Integrator:
+        """Protocol: the mean voltage over [burn_in, burn_in + duration] [RC]."""
+        duration = _validation.positive(duration, "duration")
+        return laws.Integrator(burn_in=_time(burn_in), duration=duration, mass=self.mass, friction=self.friction)
+
+    def reads(self, burn_in: float, n_reads: int, spacing: float) -> laws.Reads:
+        """Protocol: the mean of reads, the first at `burn_in`, then one every `spacing` [RC]."""
+        n_reads, spacing = _validation.count(n_reads, "n_reads"), _validation.positive(spacing, "spacing")
+        return laws.Reads(
+            burn_in=_time(burn_in), n_reads=n_reads, spacing=spacing, mass=self.mass, friction=self.friction
+        )
+
+
+class Langevin(_Protocols, LinearProcess):
     """A thermal network with inertia: ``dx = (p/M) dt, dp = -(A x - b) dt - (gamma/M) p dt + sqrt(2 gamma/beta) dW``.
 
     Its state is (x, p), 2d numbers. Its equilibrium is that of the overdamped device, x ~ N(A^-1 b, A^-1/beta), with an
@@ -129,27 +157,6 @@ class Langevin(LinearProcess):
         """The longest of the `relaxation_times` [RC]."""
         return float(self.relaxation_times.max())
 
-    def voltage(self, time: float) -> laws.Voltage:
-        """Protocol: the voltages at one time [RC]."""
-        return laws.Voltage(burn_in=_time(time), mass=self.mass, friction=self.friction)
-
-    def independent_reads(self, burn_in: float, n_reads: int) -> laws.IndependentReads:
-        """Protocol: the mean of reads, each `burn_in` [RC] after a fresh start."""
-        n_reads = _validation.count(n_reads, "n_reads")
-        return laws.IndependentReads(burn_in=_time(burn_in), n_reads=n_reads, mass=self.mass, friction=self.friction)
-
-    def integrator(self, burn_in: float, duration: float) -> laws.Integrator:
-        """Protocol: the mean voltage over [burn_in, burn_in + duration] [RC]."""
-        duration = _validation.positive(duration, "duration")
-        return laws.Integrator(burn_in=_time(burn_in), duration=duration, mass=self.mass, friction=self.friction)
-
-    def reads(self, burn_in: float, n_reads: int, spacing: float) -> laws.Reads:
-        """Protocol: the mean of reads, the first at `burn_in`, then one every `spacing` [RC]."""
-        n_reads, spacing = _validation.count(n_reads, "n_reads"), _validation.positive(spacing, "spacing")
-        return laws.Reads(
-            burn_in=_time(burn_in), n_reads=n_reads, spacing=spacing, mass=self.mass, friction=self.friction
-        )
-
     def stationary(self) -> tuple[FloatArray, FloatArray]:
         """Mean (2d,) and covariance (2d, 2d) of (x, p) in equilibrium."""
         rest = self.operator.function(np.reciprocal, self.b)
@@ -176,6 +183,10 @@ class Langevin(LinearProcess):
             np.einsum("ijm,jm->im", self._modes.transition(t), start) + self._modes.increment(t) * drive
         )
 
+    def _lagged(self, lag: float) -> FloatArray:
+        transition = self._modes.transition(_time(lag))
+        return self._of_matrices(np.einsum("ijm,jkm->ikm", transition, self._modes.equilibrium()) / self.beta)
+
     def _of_matrices(self, blocks: FloatArray) -> FloatArray:
         """The (2d, 2d) matrix whose blocks are functions of A, given on the mode coordinates: (2, 2, m)."""
         identity = self.operator.to_modes(np.eye(self.operator.shape[0]))
@@ -191,14 +202,9 @@ class Langevin(LinearProcess):
         return np.concatenate([self.operator.from_modes(half.T).T for half in modes], axis=-1)
 
     def sample(
-        self,
-        times: ArrayLike,
-        x0: ArrayLike | None = None,
-        *,
-        n_chains: int = 1,
-        rng: RNGLike = None,
+        self, times: ArrayLike, x0: ArrayLike | None = None, *, n_chains: int = 1, rng: RNGLike = None,
         workers: int | None = None,
-    ) -> FloatArray:
+    ) -> FloatArray:  # fmt: skip
         """Sample paths from their exact law: exact steps of every mode.
 
         Parameters
@@ -231,7 +237,7 @@ class Langevin(LinearProcess):
         runs = [(run, self._step(steps[run.start])) for run in _equal_runs(steps)]
 
         def chain(generator: np.random.Generator, c: int) -> FloatArray:
-            x, p = self._equilibrium(generator) if starts is None else starts[:, c].copy()
+            x, p = _equilibrium(self, generator) if starts is None else starts[:, c].copy()
             modes = np.empty((2, at.size, x.size))
             modes[:, 0] = x, p
             xs, ps = modes[:, 1:]
@@ -244,28 +250,13 @@ class Langevin(LinearProcess):
             paths[:, 0] = given
         return _validation.finite_result(paths, "a path")
 
-    def _equilibrium(self, generator: np.random.Generator) -> FloatArray:
-        """x and p in equilibrium, in mode coordinates (2, m)."""
-        rates = self.operator.rates
-        start = generator.standard_normal((2, rates.size))
-        start *= np.sqrt(np.array([1.0 / rates, np.full(rates.size, self.mass)]) / self.beta)
-        start[0] += self.operator.to_modes(self.b) / rates
-        return start
-
     def _step(self, time: float) -> laws.Step:
         return laws.exact_step(self._modes, time, self.operator.to_modes(self.b), self.beta)
 
     def baoab(
-        self,
-        *,
-        dt: float,
-        n_steps: int,
-        burn_in_steps: int = 0,
-        x0: ArrayLike | None = None,
-        n_chains: int = 1,
-        rng: RNGLike = None,
-        workers: int | None = None,
-    ) -> LangevinPaths:
+        self, *, dt: float, n_steps: int, burn_in_steps: int = 0, x0: ArrayLike | None = None, n_chains: int = 1,
+        rng: RNGLike = None, workers: int | None = None,
+    ) -> LangevinPaths:  # fmt: skip
         """Step the physics on the plain matrix by the BAOAB splitting, many chains at once.
 
         A step is half a step of the force, half a drift, friction and noise exactly, half a drift, half a step of the
@@ -313,11 +304,7 @@ class Langevin(LinearProcess):
         starts = np.broadcast_to(starts, (n_chains, self.dimension))
 
         def tile(generator: np.random.Generator, chains: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
-            x, p = (np.array(half) for half in np.split(starts[chains], 2, axis=1))
-            waste, total = np.zeros_like(x), np.zeros_like(x)
-            splitting_steps(self, generator, dt, burn_in_steps, x, p, waste)
-            splitting_steps(self, generator, dt, n_steps, x, p, total)
-            return total / n_steps, x, p
+            return _splitting_average(self, generator, dt, burn_in_steps, n_steps, starts[chains])
 
         numbers = (burn_in_steps + n_steps) * n_chains * self.b.size
         results = run_chains(tile, _validation.generator(rng), chain_tiles(n_chains, self.b.size), workers, numbers)
@@ -326,6 +313,15 @@ class Langevin(LinearProcess):
         )
         deflation = (1.0 - (dt / limit) ** 2 * low / high, 1.0 - (dt / limit) ** 2)
         return LangevinPaths(average=average, x=x, p=p, dt=dt, momentum_deflation=deflation)
+
+
+def _equilibrium(device: Langevin, generator: np.random.Generator) -> FloatArray:
+    """x and p in equilibrium, in mode coordinates (2, m)."""
+    rates = device.operator.rates
+    start = generator.standard_normal((2, rates.size))
+    start *= np.sqrt(np.array([1.0 / rates, np.full(rates.size, device.mass)]) / device.beta)
+    start[0] += device.operator.to_modes(device.b) / rates
+    return start
 
 
 def _simulate(
@@ -339,15 +335,21 @@ def _simulate(
         done = rows.stop
 
 
+def _splitting_average(
+    device: Langevin, generator: np.random.Generator, dt: float, burn_in_steps: int, n_steps: int, start: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Average of x over steps after a burn-in, then the last x and p, each (chains, d), from start (chains, 2d)."""
+    x, p = (np.array(half, order="C") for half in np.split(start, 2, axis=1))
+    unused, total = np.zeros_like(x), np.zeros_like(x)
+    splitting_steps(device, generator, dt, burn_in_steps, x, p, unused)
+    splitting_steps(device, generator, dt, n_steps, x, p, total)
+    return total / n_steps, x, p
+
+
 def splitting_steps(
-    device: Langevin,
-    generator: np.random.Generator,
-    dt: float,
-    steps: int,
-    x: FloatArray,
-    p: FloatArray,
+    device: Langevin, generator: np.random.Generator, dt: float, steps: int, x: FloatArray, p: FloatArray,
     total: FloatArray,
-) -> None:
+) -> None:  # fmt: skip
     """BAOAB steps of the chains in the rows of x and p, with one product A x per step."""
     mass, friction = device.mass, device.friction
     decay = np.exp(-friction * dt / mass)

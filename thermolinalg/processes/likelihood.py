@@ -6,14 +6,15 @@ the step: the cost of a likelihood does not grow with the number of reads, and r
 the increments keep the digits that the data have.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.linalg
 
 from .. import _validation
-from .._typing import FloatArray
+from .._typing import ArrayLike, FloatArray, IntArray
 from .._validation import number, warn
 from ..errors import UnreliableStderr
 from .transitions import NUMBERS_AT_ONCE, steady_state, step_laws, transition, transition_adjoint
@@ -36,7 +37,7 @@ def increments(times: FloatArray) -> tuple[FloatArray, FloatArray]:
     return steps, known[1:] + known[:-1]
 
 
-def distinct_steps(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distinct_steps(times: FloatArray) -> tuple[FloatArray, IntArray]:
     """The different steps between times, and for each step the number of its kind.
 
     Steps count as equal where rounding of the times may account for the difference, and this is a millionth at most.
@@ -54,7 +55,7 @@ def distinct_steps(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.bincount(kinds, steps) / np.bincount(kinds), kinds
 
 
-def equal_step(times: np.ndarray) -> float:
+def equal_step(times: FloatArray) -> float:
     """The step of equally spaced times."""
     if times.size < 2:
         raise ValueError("times must be at least two for fit, got one")
@@ -65,15 +66,15 @@ def equal_step(times: np.ndarray) -> float:
     return float(step)
 
 
-def trajectories(times, xs, d: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def trajectories(times: ArrayLike, xs: ArrayLike, d: int | None = None) -> tuple[FloatArray, FloatArray]:
     """Times (n,) and states (chains, n, d), checked."""
-    times, xs = _validation.vector(times, "times"), _validation.real_array(xs, "xs")
-    xs = xs[None] if xs.ndim == 2 else xs
-    if xs.ndim != 3 or xs.shape[1] != times.size or (d is not None and xs.shape[2] != d) or xs.size == 0:
+    at, states = _validation.vector(times, "times"), _validation.real_array(xs, "xs")
+    states = states[None] if states.ndim == 2 else states
+    if states.ndim != 3 or states.shape[1] != at.size or (d is not None and states.shape[2] != d) or states.size == 0:
         width = "d" if d is None else d
-        raise ValueError(f"xs must have shape ({times.size}, {width}) or (chains, {times.size}, {width}), "
-                         f"got {xs.shape[1:] if xs.shape[0] == 1 else xs.shape}")  # fmt: skip
-    return times, xs
+        raise ValueError(f"xs must have shape ({at.size}, {width}) or (chains, {at.size}, {width}), "
+                         f"got {states.shape[1:] if states.shape[0] == 1 else states.shape}")  # fmt: skip
+    return at, states
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,14 @@ class Observations:
     `first` the first states (c, d).
     """
 
-    first: np.ndarray
-    origin: np.ndarray
-    steps: np.ndarray
-    counts: np.ndarray
-    rows: list[np.ndarray]
+    first: FloatArray
+    origin: FloatArray
+    steps: FloatArray
+    counts: IntArray
+    rows: list[FloatArray]
 
     @classmethod
-    def of(cls, xs: np.ndarray, steps: np.ndarray, kinds: np.ndarray) -> "Observations":
+    def of(cls, xs: FloatArray, steps: FloatArray, kinds: IntArray) -> "Observations":
         """What xs (chains, n, d) say, with n - 1 steps of the `kinds` that `steps` lists."""
         (chains, n, d), origin = xs.shape, xs.mean(axis=(0, 1))
         rows = np.ones((n - 1, chains, 2 * d + 1))
@@ -109,7 +110,7 @@ class Observations:
         """Transitions of all lengths."""
         return int(self.counts.sum())
 
-    def parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def parts(self) -> Iterator[tuple[FloatArray, IntArray, FloatArray]]:
         """Steps (k,), counts (k,) and rows (k, p, 2d + 1), filled up with zeros, of some lengths at a time."""
         at_once = max(1, NUMBERS_AT_ONCE // (2 * self.origin.size + 1) ** 2)
         for start in range(0, self.steps.size, at_once):
@@ -120,9 +121,11 @@ class Observations:
             yield self.steps[some], self.counts[some], rows
 
 
-def _triangle(rows):
+def _triangle(rows: FloatArray) -> FloatArray:
     """R of at most as many rows as columns with R^T R = rows^T rows."""
-    return rows if rows.shape[0] <= rows.shape[1] else np.linalg.qr(rows, mode="r")
+    if rows.shape[0] <= rows.shape[1]:
+        return rows
+    return np.asarray(np.linalg.qr(rows, mode="r"))
 
 
 @dataclass(frozen=True)
@@ -132,20 +135,20 @@ class Gradient:
     A small symmetric change dD of the diffusion changes the log-likelihood by ``sum(diffusion * dD)``.
     """
 
-    drift: np.ndarray
-    mean: np.ndarray
-    diffusion: np.ndarray
+    drift: FloatArray
+    mean: FloatArray
+    diffusion: FloatArray
 
 
 class _Normal:
     """Log-density of residuals (k, p, d), each stack standing for `counts` (k,) vectors of covariance Q (k, d, d)."""
 
-    def __init__(self, residuals, counts, Q, what):
+    def __init__(self, residuals: FloatArray, counts: IntArray, Q: FloatArray, what: Callable[[int], str]) -> None:
         d = Q.shape[-1]
         self.counts, self.scale = counts, np.sqrt(np.maximum(np.diagonal(Q, axis1=1, axis2=2), 0.0))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             unit = Q / self.scale[:, :, None] / self.scale[:, None, :]
-        regular = np.isfinite(unit).all(axis=(1, 2))
+        regular = np.asarray(np.isfinite(unit).all(axis=(1, 2)))
         regular[regular] = np.linalg.eigvalsh(unit[regular])[:, 0] > SINGULAR * d * np.finfo(float).eps
         if not regular.all():
             raise ValueError(
@@ -163,7 +166,7 @@ class _Normal:
             value = -0.5 * np.sum(self.whitened**2) - self.counts @ scales.sum(axis=1)
         return float(_validation.finite_result(value, "the log-likelihood"))
 
-    def gradient(self) -> tuple[np.ndarray, np.ndarray]:
+    def gradient(self) -> tuple[FloatArray, FloatArray]:
         """Q^-1 residuals^T (k, d, p), and the gradient by Q (k, d, d)."""
         inverse = np.linalg.inv(self.factor) / self.scale[:, None, :]
         back = np.swapaxes(inverse, 1, 2)
@@ -173,30 +176,38 @@ class _Normal:
         return _validation.finite_result(pulled, "the gradient"), _validation.finite_result(by_Q, "the gradient")
 
 
-def _start(data: Observations, drift, mean, diffusion) -> _Normal:
+def _start(data: Observations, drift: FloatArray, mean: FloatArray, diffusion: FloatArray) -> _Normal:
     S = transition(drift, diffusion, np.inf)[1]
     first = data.first - mean
     return _Normal(first[None], np.array([len(first)]), S[None], lambda _: "the stationary covariance")
 
 
-def _steps(data: Observations, drift, mean, diffusion):
+def _steps(
+    data: Observations, drift: FloatArray, mean: FloatArray, diffusion: FloatArray
+) -> Iterator[tuple[FloatArray, FloatArray, FloatArray, FloatArray, _Normal]]:
     """For some lengths at a time: steps (k,), M - I, rows, states before the steps (k, p, d), law of the residuals."""
     d = mean.size
     for steps, counts, rows in data.parts():
         E, _, Q = step_laws(drift, diffusion, steps)
         x = rows[:, :, 1 : d + 1] - rows[:, :, :1] * (mean - data.origin)
         residuals = rows[:, :, d + 1 :] - x @ np.swapaxes(E, 1, 2)
-        law = _Normal(residuals, counts, Q, lambda k, steps=steps: f"the transition covariance over {steps[k]:.4g}")
+        law = _Normal(residuals, counts, Q, partial(_over, steps))
         yield steps, E, rows, x, law
 
 
-def log_likelihood(data: Observations, drift, mean, diffusion, start: str) -> float:
+def _over(steps: FloatArray, k: int) -> str:
+    return f"the transition covariance over {steps[k]:.4g}"
+
+
+def log_likelihood(data: Observations, drift: FloatArray, mean: FloatArray, diffusion: FloatArray, start: str) -> float:
     """Log-density of the observations."""
     value = _start(data, drift, mean, diffusion).value() if start == "stationary" else 0.0
     return value + sum(law.value() for *_, law in _steps(data, drift, mean, diffusion))
 
 
-def log_likelihood_gradient(data: Observations, drift, mean, diffusion, start: str) -> Gradient:
+def log_likelihood_gradient(
+    data: Observations, drift: FloatArray, mean: FloatArray, diffusion: FloatArray, start: str
+) -> Gradient:
     """Gradient of `log_likelihood`."""
     by_drift, by_mean, by_diffusion = np.zeros_like(drift), np.zeros_like(mean), np.zeros_like(drift)
     if start == "stationary":
@@ -216,7 +227,7 @@ def rms(array: FloatArray) -> float:
     return float(np.sqrt(np.mean(np.square(array))))
 
 
-def standardised(xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def standardised(xs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The data (chains, n, d) to fit with mean 0 and standard deviation 1, and both (d,)."""
     chains, n, d = xs.shape
     if chains * (n - 1) <= 2 * d + 1:
@@ -230,7 +241,7 @@ def standardised(xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (xs - origin) / scale, origin, scale
 
 
-def maximum_likelihood(data: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def maximum_likelihood(data: Observations) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Drift, mean and diffusion of largest likelihood for equally spaced data: linear regression, then a logarithm."""
     d = data.origin.size
     R = data.rows[0]
@@ -256,7 +267,7 @@ def maximum_likelihood(data: Observations) -> tuple[np.ndarray, np.ndarray, np.n
     return drift, mean, diffusion
 
 
-def _generator(M, step):
+def _generator(M: FloatArray, step: float) -> FloatArray:
     """-log(M) / step, where M has a real logarithm that belongs to a stable drift."""
     eigenvalues = scipy.linalg.eigvals(M)
     real = eigenvalues[np.abs(eigenvalues.imag) <= 0.0].real
@@ -273,7 +284,7 @@ def _generator(M, step):
     return -np.real(scipy.linalg.logm(M)) / step
 
 
-def warn_if_unreliable(drift: np.ndarray, step: float, n: int) -> None:
+def warn_if_unreliable(drift: FloatArray, step: float, n: int) -> None:
     """`UnreliableStderr` where the curvature of the likelihood is no measure of the standard error."""
     rates = scipy.linalg.eigvals(drift)
     relaxations, kept = float(rates.real.min()) * n * step, float(np.exp(-rates.real.max() * step))
@@ -292,17 +303,17 @@ def warn_if_unreliable(drift: np.ndarray, step: float, n: int) -> None:
         warn("; ".join(why), UnreliableStderr)
 
 
-def parameter_covariance(data: Observations, drift, mean, diffusion) -> np.ndarray:
+def parameter_covariance(data: Observations, drift: FloatArray, mean: FloatArray, diffusion: FloatArray) -> FloatArray:
     """Inverse of the observed information (p, p): central differences of the gradient of the log-likelihood."""
     d = mean.size
     lower = np.tril_indices(d)
 
-    def unpack(theta):
+    def unpack(theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         D = np.zeros((d, d))
         D[lower] = theta[d * d + d :]
         return theta[: d * d].reshape(d, d), theta[d * d : d * d + d], D + np.tril(D, -1).T
 
-    def gradient(theta):
+    def gradient(theta: FloatArray) -> FloatArray:
         g = log_likelihood_gradient(data, *unpack(theta), "given")
         D = 2.0 * g.diffusion - np.diag(np.diag(g.diffusion))
         return np.concatenate((g.drift.ravel(), g.mean, D[lower]))
@@ -322,7 +333,7 @@ def parameter_covariance(data: Observations, drift, mean, diffusion) -> np.ndarr
     return scipy.linalg.cho_solve(scipy.linalg.cho_factor(unit), np.eye(theta.size)) / np.outer(scale, scale)
 
 
-def _scales(drift, diffusion, step) -> np.ndarray:
+def _scales(drift: FloatArray, diffusion: FloatArray, step: float) -> FloatArray:
     """Changes (p,) of the parameters that the likelihood of one step of standardised data would notice."""
     d = len(drift)
     noise = np.sqrt(np.diag(transition(drift, diffusion, step)[1]))

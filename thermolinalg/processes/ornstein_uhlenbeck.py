@@ -250,9 +250,9 @@ def _simulate_modes(
     noise_std = np.sqrt(strength / 2.0 * laws.rise(rates, 2.0 * steps[:, None]))
     if len(steps) == 1:
         chains, d = noise.shape[1:]
-        wide = [np.tile(row, chains) for row in (decay[0], np.zeros(d), noise_std[0])]
+        wide, wide_std = np.tile(decay[0], chains), np.tile(noise_std[0], chains)
         rows = noise.reshape(len(noise), chains * d)
-        ou.state_steps(*wide, rows[1:], rows[0].copy())
+        ou.state_steps(wide, np.zeros(chains * d), wide_std, rows[1:], rows[0].copy())
     else:
         for k, kind in enumerate(kinds):
             noise[k + 1] = decay[kind] * noise[k] + noise_std[kind] * noise[k + 1]

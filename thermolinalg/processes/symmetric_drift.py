@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation, laws
+from .._typing import FloatArray
 
 KEPT = 100 * float(np.finfo(float).eps)  # rms error of A_ij / sqrt(A_ii A_jj), or of D, that modes may leave
 PROBES = 8  # vectors of random signs by which that is measured
@@ -34,12 +35,12 @@ class DriftModes:
         V^T D V.
     """
 
-    vectors: np.ndarray
-    rates: np.ndarray
-    noise: np.ndarray
+    vectors: FloatArray
+    rates: FloatArray
+    noise: FloatArray
 
     @classmethod
-    def of(cls, A: np.ndarray, D: np.ndarray) -> "DriftModes | None":
+    def of(cls, A: FloatArray, D: FloatArray) -> "DriftModes | None":
         """Those of a symmetric positive definite A that give every A_ij and D_ij back; None without them.
 
         The error of the entry (i, j) counts relative to ``sqrt(A_ii A_jj)``, so that what is small beside another
@@ -58,28 +59,28 @@ class DriftModes:
         return cls(V, rates, noise)
 
     @cached_property
-    def sums(self) -> np.ndarray:
+    def sums(self) -> FloatArray:
         """Rates (d, d) of the products of two modes."""
         return np.add.outer(self.rates, self.rates)
 
     @cached_property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> FloatArray:
         """Stationary covariance (d, d) of the modes."""
         with np.errstate(over="ignore"):
             return _validation.finite_result(self.noise / self.sums, "the stationary covariance")
 
-    def propagators(self, h: np.ndarray) -> np.ndarray:
+    def propagators(self, h: FloatArray) -> FloatArray:
         """M (k, d, d) for the steps h (k,) [RC], which may be infinite."""
         return mode_propagators(self.rates, self.vectors, h)
 
-    def noises(self, h: np.ndarray) -> np.ndarray:
+    def noises(self, h: FloatArray) -> FloatArray:
         """Q (k, d, d) for the steps h (k,) [RC], which may be infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
             half = self.vectors @ (self.noise / 2.0 * laws.rise(self.sums, h[:, None, None])) @ self.vectors.T
             return _validation.finite_result(half + np.swapaxes(half, 1, 2), "the transition covariance")
 
 
-def symmetric_modes(A: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def symmetric_modes(A: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """Rates (d,) and modes (d, d) of a symmetric positive definite A that give every A_ij back; None without them."""
     if not np.array_equal(A, A.T):
         return None
@@ -87,7 +88,7 @@ def symmetric_modes(A: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return (rates, V) if rates[0] > 0 and _is_product(A, V, rates[:, None] * V.T) else None
 
 
-def _is_product(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> bool:
+def _is_product(matrix: FloatArray, left: FloatArray, right: FloatArray) -> bool:
     """Whether a symmetric matrix is left @ right, up to `KEPT`."""
     scale = np.sqrt(np.maximum(np.diag(matrix), 0.0))
     if scale.min() == 0.0:
@@ -99,7 +100,7 @@ def _is_product(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> bool
         return bool(np.sqrt(np.mean(gap**2, axis=1)).max() <= KEPT * np.sqrt(len(scale)))
 
 
-def shared_modes(A: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def shared_modes(A: FloatArray, D: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray] | None:
     """Eigenvectors (d, d) that symmetric A and D share, and eigenvalues (d,) of A and of D; None without them."""
     size, largest = np.abs(A).max(), np.abs(D).max()
     scale = np.sqrt(np.maximum(np.diag(A), 0.0) / size)
@@ -116,14 +117,14 @@ def shared_modes(A: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return None if noise is None else (V, rates, np.maximum(noise, 0.0))
 
 
-def _diagonal(V: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+def _diagonal(V: FloatArray, matrix: FloatArray) -> FloatArray | None:
     """Diagonal (d,) of V^T matrix V; None if what is off it is more than rounding, of a V without exact entries."""
     modal = V.T @ matrix @ V
     negligible = COMMUTES * (np.abs(V).T @ np.abs(matrix) @ np.abs(V))
     return None if (np.abs(modal - np.diag(np.diag(modal))) > negligible).any() else np.diag(modal)
 
 
-def _far_from_commuting(A: np.ndarray, D: np.ndarray) -> bool:
+def _far_from_commuting(A: FloatArray, D: FloatArray) -> bool:
     """Whether A D and D A differ along one vector by far more than rounding: quick, and never so if they commute."""
     v = np.sin(1.0 + np.arange(len(A)))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -131,12 +132,12 @@ def _far_from_commuting(A: np.ndarray, D: np.ndarray) -> bool:
         return bool((np.abs(gap) > FAR * size).any())
 
 
-def mode_propagators(rates: np.ndarray, V: np.ndarray, h: np.ndarray) -> np.ndarray:
+def mode_propagators(rates: FloatArray, V: FloatArray, h: FloatArray) -> FloatArray:
     """M = e^{-A h} (k, d, d) for the steps h (k,), which may be infinite."""
     return (V * np.exp(-np.multiply.outer(h, rates))[:, None, :]) @ V.T
 
 
-def _times(D: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _times(D: FloatArray, V: FloatArray) -> FloatArray:
     """D V, row by row where D is diagonal."""
     diagonal = np.diag(D)
     return diagonal[:, None] * V if np.count_nonzero(D) == np.count_nonzero(diagonal) else D @ V

@@ -10,6 +10,7 @@ symmetric part of A plays no part. All of it is differentiable: `transition_adjo
 import numpy as np
 
 from .. import _validation
+from .._typing import FloatArray, IntArray
 
 REACH = 0.5  # norm of A times the short step; both series then end at machine precision after TERMS terms
 TERMS = 20
@@ -20,7 +21,7 @@ PARALLEL_CHAINS = 32  # chains from which one product a step keeps BLAS busy
 NUMBERS_AT_ONCE = 1 << 20  # entries of the laws of different steps that are worked out together
 
 
-def psd_factor(Q: np.ndarray) -> np.ndarray:
+def psd_factor(Q: FloatArray) -> FloatArray:
     """F with F F^T = Q for symmetric Q >= 0 (.., d, d), singular or not; entries of any scale keep their digits."""
     scale = np.sqrt(np.maximum(np.diagonal(Q, axis1=-2, axis2=-1), 0.0))
     unit = np.where(scale > 0, scale, 1.0)
@@ -34,7 +35,7 @@ def psd_factor(Q: np.ndarray) -> np.ndarray:
 class _Series:
     """Taylor series of E and Q over short steps of any number of steps h (k,) at once, and the doublings to each."""
 
-    def __init__(self, A: np.ndarray, h: np.ndarray):
+    def __init__(self, A: FloatArray, h: FloatArray) -> None:
         self.size = float(max(np.linalg.norm(A, 1), np.linalg.norm(A, np.inf)))
         self.A = A / self.size
         with np.errstate(divide="ignore"):
@@ -49,11 +50,11 @@ class _Series:
             powers.append(powers[-1] @ self.A / -j)
         self.powers = np.array(powers)  # (-A)^j / j!, A of unit size
 
-    def increments(self) -> np.ndarray:
+    def increments(self) -> FloatArray:
         """E = e^{-A s} - I (k, d, d)."""
         return np.tensordot(self.weights[:, 1:], self.powers[1:], 1)
 
-    def parts(self, D) -> np.ndarray:
+    def parts(self, D: FloatArray) -> FloatArray:
         """Terms of Q / s: T^j(D) / (j+1)!, T(X) = -A X - X A^T."""
         parts = [D]
         for j in range(1, TERMS):
@@ -61,12 +62,12 @@ class _Series:
             parts.append(moved + moved.T)
         return np.array(parts)
 
-    def noises(self, parts) -> np.ndarray:
+    def noises(self, parts: FloatArray) -> FloatArray:
         """Q (k, d, d)."""
         return np.tensordot(self.step[:, None] * self.weights, parts, 1)
 
 
-def _doubled(E, M):
+def _doubled(E: FloatArray, M: FloatArray) -> tuple[FloatArray, FloatArray]:
     """E and M over twice the time."""
     E = 2.0 * E + E @ E
     small = np.abs(M).max(axis=(-2, -1), keepdims=True) < DECAYED
@@ -74,20 +75,24 @@ def _doubled(E, M):
     return E, np.where(small, _squared(M), grown) if small.any() else grown
 
 
-def _squared(M):
+def _squared(M: FloatArray) -> FloatArray:
     """M^2, or zero where that is forgotten."""
     M = M @ M
     return np.where(np.abs(M).max(axis=(-2, -1), keepdims=True) > FORGOTTEN, M, 0.0)
 
 
-def _gathered(E, Q):
+def _gathered(E: FloatArray, Q: FloatArray) -> FloatArray:
     """Q + M Q M^T for M = I + E and symmetric Q."""
     moved = E @ Q
     half = Q + moved + moved @ np.swapaxes(E, -1, -2) / 2.0
     return half + np.swapaxes(half, -1, -2)  # symmetric to the last digit, or what is not would be doubled too
 
 
-def _climb(A, D, h):
+def _climb(
+    A: FloatArray, D: FloatArray, h: FloatArray
+) -> tuple[
+    _Series, FloatArray, tuple[FloatArray, FloatArray, FloatArray], list[tuple[IntArray, FloatArray, FloatArray]]
+]:
     """Series, its terms of Q, (E, M, Q) at the steps h, and what was doubled on the way: places, E and Q."""
     series = _Series(A, h)
     parts, rungs = series.parts(D), []
@@ -105,18 +110,18 @@ def _climb(A, D, h):
     return series, parts, (E, M, Q), rungs
 
 
-def step_laws(A: np.ndarray, D: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def step_laws(A: FloatArray, D: FloatArray, h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``M - I``, M and Q, each (k, d, d), for the steps h (k,), which may be infinite."""
     return _climb(A, D, h)[2]
 
 
-def transition(A: np.ndarray, D: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
+def transition(A: FloatArray, D: FloatArray, h: float) -> tuple[FloatArray, FloatArray]:
     """M = e^{-A h} and Q = int_0^h e^{-A u} D e^{-A^T u} du; h may be infinite: M = 0, Q the stationary covariance."""
     _, M, Q = step_laws(A, D, np.array([h], dtype=float))
     return M[0], Q[0]
 
 
-def propagators(A: np.ndarray, h: np.ndarray) -> list[np.ndarray]:
+def propagators(A: FloatArray, h: FloatArray) -> list[FloatArray]:
     """M = e^{-A h} alone (d, d) for each of the steps h (k,)."""
     series = _Series(A, h)
     found = []
@@ -128,17 +133,17 @@ def propagators(A: np.ndarray, h: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def propagator(A: np.ndarray, h: float) -> np.ndarray:
+def propagator(A: FloatArray, h: float) -> FloatArray:
     """M = e^{-A h} alone."""
     return propagators(A, np.array([h], dtype=float))[0]
 
 
-def stationary_covariance(A: np.ndarray, D: np.ndarray) -> np.ndarray:
+def stationary_covariance(A: FloatArray, D: FloatArray) -> FloatArray:
     """S with A S + S A^T = D."""
     return transition(A, D, np.inf)[1]
 
 
-def steady_state(E: np.ndarray, Q: np.ndarray) -> np.ndarray:
+def steady_state(E: FloatArray, Q: FloatArray) -> FloatArray:
     """S with S = M S M^T + Q for a stable M = I + E."""
     M = E + np.eye(len(E))
     for _ in range(MOST_DOUBLINGS):
@@ -149,7 +154,9 @@ def steady_state(E: np.ndarray, Q: np.ndarray) -> np.ndarray:
     return Q
 
 
-def transition_adjoint(A, D, h, E_bar, Q_bar) -> tuple[np.ndarray, np.ndarray]:
+def transition_adjoint(
+    A: FloatArray, D: FloatArray, h: FloatArray, E_bar: FloatArray, Q_bar: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Gradients by A and D of a function of `step_laws`: given those by E (or M) and by symmetric Q, (k, d, d)."""
     series, parts, _, rungs = _climb(A, D, h)
     E_bar, Q_bar = E_bar.copy(), Q_bar.copy()
@@ -168,7 +175,7 @@ def transition_adjoint(A, D, h, E_bar, Q_bar) -> tuple[np.ndarray, np.ndarray]:
     return A_bar / series.size, part_bar
 
 
-def averaging_kernel(A: np.ndarray, time: float) -> np.ndarray:
+def averaging_kernel(A: FloatArray, time: float) -> FloatArray:
     """K = int_0^time (time - u) e^{-A u} du / time^2, by the same ladder, beside J = int_0^time e^{-A u} du / time."""
     series = _Series(A, np.array([time]))
     j, E = np.arange(TERMS), series.increments()[0]
@@ -181,7 +188,7 @@ def averaging_kernel(A: np.ndarray, time: float) -> np.ndarray:
     return K
 
 
-def geometric_sum(M: np.ndarray, S: np.ndarray, n: float) -> np.ndarray:
+def geometric_sum(M: FloatArray, S: FloatArray, n: float) -> FloatArray:
     """Sum of M^k S M^kT over 0 <= k < n, by doubling; n may be infinite where M is stable."""
     total, power, block = np.zeros_like(S), np.eye(M.shape[0]), S  # power = M^(terms in total)
     while n > 0 and M.any():
@@ -196,8 +203,8 @@ def geometric_sum(M: np.ndarray, S: np.ndarray, n: float) -> np.ndarray:
 
 
 def recurrence(
-    M: np.ndarray, noise: np.ndarray, x: np.ndarray | None = None, powers: dict[int, np.ndarray] | None = None
-) -> np.ndarray:
+    M: FloatArray, noise: FloatArray, x: FloatArray | None = None, powers: dict[int, FloatArray] | None = None
+) -> FloatArray:
     """All states (n, c, d) of x <- M x + noise[k] for c chains, left in `noise`; x (c, d) is the state before them.
 
     One chain is cut into pieces that are stepped side by side from zero; each then gets what the end of the piece
@@ -222,7 +229,7 @@ def recurrence(
     return noise
 
 
-def _join(M, whole, body):
+def _join(M: FloatArray, whole: FloatArray, body: FloatArray) -> None:
     """Add to each piece what the end of the one before it becomes; `whole` is M to the length of a piece."""
     carried = np.zeros_like(body[:, 0])
     for piece in range(1, body.shape[0]):
@@ -232,6 +239,6 @@ def _join(M, whole, body):
         body[:, k] += carried
 
 
-def _advance(M, states):
+def _advance(M: FloatArray, states: FloatArray) -> FloatArray:
     """M x for states (pieces, c, d), as one matrix product."""
     return (states.reshape(-1, states.shape[-1]) @ M.T).reshape(states.shape)

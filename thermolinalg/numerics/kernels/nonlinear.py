@@ -1,10 +1,22 @@
 """Cells that clip and components that drift: the parts of an Euler step that are not a fixed product A x."""
 
+from ..._typing import FloatArray
 from ..jit import kernel
 
 
 @kernel
-def update(product, b, step, noise_std, noise, v_max, x, out, voltage, read):
+def update(
+    product: FloatArray,
+    b: FloatArray,
+    step: float,
+    noise_std: float,
+    noise: FloatArray,
+    v_max: float,
+    x: FloatArray,
+    out: FloatArray,
+    voltage: FloatArray,
+    read: FloatArray,
+) -> int:
     """x <- x + step (b - product) + noise_std noise, out <- x within +-v_max; the sums gain means of old and new.
 
     product, noise, x, out, voltage and read (chains, d); b (d,); the rest numbers. Returns how many of the new outputs
@@ -24,7 +36,7 @@ def update(product, b, step, noise_std, noise, v_max, x, out, voltage, read):
 
 
 @kernel
-def drift_components(decay, noise_std, noise, z):
+def drift_components(decay: float, noise_std: float, noise: FloatArray, z: FloatArray) -> None:
     """z <- decay z + noise_std noise for every chain and every pair (i, j), symmetric; noise is the lower triangle.
 
     z (chains, d, d); noise (chains, d (d + 1) / 2); decay and noise_std numbers.
@@ -40,7 +52,7 @@ def drift_components(decay, noise_std, noise, z):
 
 
 @kernel
-def drifted_product(A, sd, z, x, out):
+def drifted_product(A: FloatArray, sd: float, z: FloatArray, x: FloatArray, out: FloatArray) -> None:
     """out_i = sum_j A_ij (1 + sd z_ij) x_j for every chain.
 
     A (d, d); z (chains, d, d); x and out (chains, d); sd a number.

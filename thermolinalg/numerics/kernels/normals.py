@@ -6,7 +6,9 @@ No branches, no tables, no library calls: each loop over the HALF entries of a b
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..._typing import FloatArray
 from ..jit import kernel
 
 HALF = 512  # counters to a block; a block is as many cosines, then as many sines
@@ -23,7 +25,15 @@ LN2, ROOT2 = math.log(2.0), math.sqrt(2.0)
 
 
 @kernel
-def philox(key_0, key_1, high_0, high_1, first, a, b):
+def philox(
+    key_0: np.uint64,
+    key_1: np.uint64,
+    high_0: np.uint64,
+    high_1: np.uint64,
+    first: np.uint64,
+    a: NDArray[np.uint64],
+    b: NDArray[np.uint64],
+) -> None:
     """128 bits for each of the counters first, first + 1, ...: low words in a, high words in b."""
     for i in range(a.size):
         n = first + np.uint64(i)
@@ -37,14 +47,14 @@ def philox(key_0, key_1, high_0, high_1, first, a, b):
 
 
 @kernel
-def unit(bits):
+def unit(bits: NDArray[np.uint64]) -> None:
     """Turn words in place into the bits of floats from 1 to 2, evenly spread."""
     for i in range(bits.size):
         bits[i] = (bits[i] >> TOP) | ONE
 
 
 @kernel
-def split(bits, power):
+def split(bits: NDArray[np.uint64], power: FloatArray) -> None:
     """Turn the bits of floats into those of their mantissas, from 1 to 2, and leave the exponents in power."""
     for i in range(bits.size):
         power[i] = np.float64(np.int32(bits[i] >> EXPONENT) - 1023)
@@ -52,7 +62,7 @@ def split(bits, power):
 
 
 @kernel
-def radius(mantissa, power, out):
+def radius(mantissa: FloatArray, power: FloatArray, out: FloatArray) -> None:
     """sqrt(-2 ln u) of u = mantissa 2^power."""
     for i in range(mantissa.size):
         above = mantissa[i] > ROOT2
@@ -67,7 +77,7 @@ def radius(mantissa, power, out):
 
 
 @kernel
-def turn(length, angle, out):
+def turn(length: FloatArray, angle: FloatArray, out: FloatArray) -> None:
     """length cos(2 pi (angle - 3/2)) in the first half of out, with the sine in the second; angle from 1 to 2."""
     for i in range(length.size):
         t = 4.0 * (angle[i] - 1.5)
@@ -85,7 +95,9 @@ def turn(length, angle, out):
 
 
 @kernel
-def fill(key_0, key_1, high_0, high_1, first, out):
+def fill(
+    key_0: np.uint64, key_1: np.uint64, high_0: np.uint64, high_1: np.uint64, first: np.uint64, out: FloatArray
+) -> None:
     """Normals of the blocks first, first + 1, ... of a stream into out, whose size is a multiple of BLOCK."""
     a, b, power, length = np.empty(HALF, np.uint64), np.empty(HALF, np.uint64), np.empty(HALF), np.empty(HALF)
     below_one, angle = a.view(np.float64), b.view(np.float64)

@@ -3,11 +3,14 @@
 xi are independent standard normal numbers; times are in RC and x in volt, or in whatever unit the caller chose.
 """
 
+from ..._typing import FloatArray
 from ..jit import kernel
 
 
 @kernel
-def average_steps(decay, increment, noise_std, noise, x, total):
+def average_steps(
+    decay: FloatArray, increment: FloatArray, noise_std: FloatArray, noise: FloatArray, x: FloatArray, total: FloatArray
+) -> None:
     """Advance x by n steps and add every state to total.
 
     decay, increment, noise_std, x and total (m,); noise (n, m).
@@ -19,7 +22,9 @@ def average_steps(decay, increment, noise_std, noise, x, total):
 
 
 @kernel
-def state_steps(decay, increment, noise_std, noise, x):
+def state_steps(
+    decay: FloatArray, increment: FloatArray, noise_std: FloatArray, noise: FloatArray, x: FloatArray
+) -> None:
     """Advance x by n steps and leave the state after step k in noise[k].
 
     decay, increment, noise_std and x (m,); noise (n, m).
@@ -31,7 +36,18 @@ def state_steps(decay, increment, noise_std, noise, x):
 
 
 @kernel
-def integral_steps(decay, increment, noise_std, gain, drift, mixed, rest, noise, x, integral):
+def integral_steps(
+    decay: FloatArray,
+    increment: FloatArray,
+    noise_std: FloatArray,
+    gain: FloatArray,
+    drift: FloatArray,
+    mixed: FloatArray,
+    rest: FloatArray,
+    noise: FloatArray,
+    x: FloatArray,
+    integral: FloatArray,
+) -> None:
     """Advance x and its time integral jointly by n steps: dI = gain x + drift + mixed xi_0 + rest xi_1.
 
     All (m,), but noise (n, 2, m).

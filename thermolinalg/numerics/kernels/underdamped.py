@@ -1,10 +1,20 @@
 """Steps of oscillators with friction and noise: exact ones in modes, the BAOAB splitting on the plain matrix."""
 
+from ..._typing import FloatArray
 from ..jit import kernel
 
 
 @kernel
-def exact_steps(transition, increment, factor, noise, x, p, xs, ps):
+def exact_steps(
+    transition: FloatArray,
+    increment: FloatArray,
+    factor: FloatArray,
+    noise: FloatArray,
+    x: FloatArray,
+    p: FloatArray,
+    xs: FloatArray,
+    ps: FloatArray,
+) -> None:
     """(x, p) <- transition (x, p) + increment + factor xi in every mode; the state after step k goes to xs[k], ps[k].
 
     transition (4, m) holds xx, xp, px, pp; increment (2, m); factor (3, m) the Cholesky factor xx, px, pp;
@@ -21,7 +31,15 @@ def exact_steps(transition, increment, factor, noise, x, p, xs, ps):
 
 
 @kernel
-def integral_steps(transition, increment, factor, noise, x, p, integral):
+def integral_steps(
+    transition: FloatArray,
+    increment: FloatArray,
+    factor: FloatArray,
+    noise: FloatArray,
+    x: FloatArray,
+    p: FloatArray,
+    integral: FloatArray,
+) -> None:
     """Steps of (x, p) that also add up the integral of x, sampled jointly with them.
 
     transition (6, m) holds xx, xp, px, pp and what x and p now give to the integral; increment (3, m); factor (6, m)
@@ -38,7 +56,7 @@ def integral_steps(transition, increment, factor, noise, x, p, integral):
 
 
 @kernel
-def force_step(product, b, half, p):
+def force_step(product: FloatArray, b: FloatArray, half: float, p: FloatArray) -> None:
     """B: p <- p + half (b - A x) for every chain (row), given the products A x.
 
     product and p (chains, d); b (d,); half, half a step [RC].
@@ -49,7 +67,9 @@ def force_step(product, b, half, p):
 
 
 @kernel
-def drift_noise_drift(half_over_mass, decay, sd, noise, x, p, total):
+def drift_noise_drift(
+    half_over_mass: float, decay: float, sd: float, noise: FloatArray, x: FloatArray, p: FloatArray, total: FloatArray
+) -> None:
     """A O A: x <- x + (half/M) p, p <- decay p + sd xi, x <- x + (half/M) p; total gains the mean of old and new x.
 
     noise, x, p and total (chains, d); the rest numbers.

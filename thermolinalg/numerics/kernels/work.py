@@ -4,11 +4,20 @@ Work is what a jump of the potential adds to the energy at fixed x. Heat is forc
 potential stands still, the force taken halfway (Stratonovich): it is not found as a difference of energies.
 """
 
+from ..._typing import FloatArray
 from ..jit import kernel
 
 
 @kernel
-def ramp_steps(rates, decay, noise_std, noise, x, work, heat):
+def ramp_steps(
+    rates: FloatArray,
+    decay: FloatArray,
+    noise_std: FloatArray,
+    noise: FloatArray,
+    x: FloatArray,
+    work: FloatArray,
+    heat: FloatArray,
+) -> None:
     """For modes: at every step k the rates jump from rates[k] to rates[k + 1], then x <- decay x + noise_std xi.
 
     rates (n + 1, m); decay and noise_std (n, m); noise (n, paths, m); x, work and heat (paths, m).
@@ -24,7 +33,9 @@ def ramp_steps(rates, decay, noise_std, noise, x, work, heat):
 
 
 @kernel
-def shadow_energy(x, start, change, fraction, dt, energy):
+def shadow_energy(
+    x: FloatArray, start: FloatArray, change: FloatArray, fraction: float, dt: float, energy: FloatArray
+) -> None:
     """energy <- x^T y / 2 - dt |y|^2 / 4 for every path, y = start + fraction change the product A x.
 
     The quadratic form that an Euler step of length dt leaves in equilibrium; that of A itself for dt = 0.
@@ -39,7 +50,15 @@ def shadow_energy(x, start, change, fraction, dt, energy):
 
 
 @kernel
-def euler_relax(start, change, fraction, dt, noise_std, noise, x):
+def euler_relax(
+    start: FloatArray,
+    change: FloatArray,
+    fraction: float,
+    dt: float,
+    noise_std: float,
+    noise: FloatArray,
+    x: FloatArray,
+) -> None:
     """x <- x - dt (start + fraction change) + noise_std xi for every path.
 
     start, change, noise and x (paths, d); the rest numbers.
@@ -50,7 +69,9 @@ def euler_relax(start, change, fraction, dt, noise_std, noise, x):
 
 
 @kernel
-def path_steps(before, after, force_before, force_after, heat):
+def path_steps(
+    before: FloatArray, after: FloatArray, force_before: FloatArray, force_after: FloatArray, heat: FloatArray
+) -> None:
     """heat += force . displacement, the force taken halfway: the mean of its values at both ends of the step.
 
     before, after, force_before and force_after (paths, d); heat (paths,).

@@ -8,13 +8,14 @@ never crosses the cut of the logarithm.
 
 import numpy as np
 
+from ..._typing import FloatArray
 from ..jit import kernel
 
 SMALL, LARGE = 1e-100, 1e100  # bounds of a product of factors before its logarithm is taken
 
 
 @kernel
-def log_mean_exponential(rates, lost, c):
+def log_mean_exponential(rates: FloatArray, lost: FloatArray, c: float | complex) -> float | complex:
     """``ln <e^{-c w}>`` for modes whose rates (n + 2, d) jump, then stay for a while (n times), then jump again.
 
     `lost` (n, d): the share 1 - m^2 of its variance that a mode has forgotten after each while. Infinite: no mean.
