@@ -337,7 +337,7 @@ class _Components:
         self.A = np.ascontiguousarray(A)
         self.sd, time = drift
         self.generator, d = generator, len(self.A)
-        self.decay, self.kick = np.exp(-dt / time), np.sqrt(-np.expm1(-2.0 * dt / time))
+        self.decay, self.noise_std = np.exp(-dt / time), np.sqrt(-np.expm1(-2.0 * dt / time))
         self.noise, self.z = np.empty((chains, d * (d + 1) // 2)), np.zeros((chains, d, d))
         kernels.drift_components(0.0, 1.0, self._fresh(), self.z)
 
@@ -346,7 +346,7 @@ class _Components:
 
     def advance(self) -> None:
         """One step."""
-        kernels.drift_components(self.decay, self.kick, self._fresh(), self.z)
+        kernels.drift_components(self.decay, self.noise_std, self._fresh(), self.z)
 
     def product(self, x: FloatArray) -> FloatArray:
         """A(t) x for every chain."""
@@ -359,7 +359,7 @@ class _Paths:
     """Chains that are stepped together, at one length of step."""
 
     def __init__(self, circuit: _Circuit, start: FloatArray, dt: float) -> None:
-        self.circuit, self.dt, self.kick = circuit, dt, np.sqrt(2.0 * dt / circuit.beta)
+        self.circuit, self.dt, self.noise_std = circuit, dt, np.sqrt(2.0 * dt / circuit.beta)
         self.x, self.out = start.copy(), np.clip(start, -circuit.v_max, circuit.v_max)
         self.voltage, self.read = np.zeros((2, *start.shape))
         self.clipped = self.product_clipped = 0
@@ -378,7 +378,7 @@ class _Paths:
     def move(self, noise: FloatArray) -> None:
         """Finish the step with noise of unit variance."""
         self.clipped += kernels.update(
-            self.product, self.circuit.b, self.dt, self.kick, noise, self.circuit.v_max, self.x, self.out,
+            self.product, self.circuit.b, self.dt, self.noise_std, noise, self.circuit.v_max, self.x, self.out,
             self.voltage, self.read,
         )  # fmt: skip
 

@@ -101,8 +101,8 @@ class CommonModes:
     def paths(self, rng: np.random.Generator, n: int, rows: int, before: float) -> Iterator[np.ndarray]:
         """Blocks (rows, d) of n successive reads of the modes, the first a time `before` after x = 0."""
         state: np.ndarray | None = None
-        decay, push, still = np.exp(-self.rates), np.zeros_like(self.rates), np.ones_like(self.rates)
-        first, kick = self._kick(before), self._kick(1.0)
+        decay, increment, still = np.exp(-self.rates), np.zeros_like(self.rates), np.ones_like(self.rates)
+        first, noise_std = self._noise_std(before), self._noise_std(1.0)
         for noise in blocks(n, self.rates.size, rows, buffers=2):
             rng.standard_normal(out=noise)
             todo = noise
@@ -110,13 +110,13 @@ class CommonModes:
                 noise[0] = state = first * noise[0] if self.independent else first @ noise[0]
                 todo = noise[1:]
             if self.independent:
-                ou.state_steps(decay, push, kick, todo, state)
-            else:  # todo @ kick.T where it lies
-                scipy.linalg.blas.dtrmm(1.0, kick, todo.T, lower=1, overwrite_b=1)
-                ou.state_steps(decay, push, still, todo, state)
+                ou.state_steps(decay, increment, noise_std, todo, state)
+            else:  # todo @ noise_std.T where it lies
+                scipy.linalg.blas.dtrmm(1.0, noise_std, todo.T, lower=1, overwrite_b=1)
+                ou.state_steps(decay, increment, still, todo, state)
             yield noise
 
-    def _kick(self, time: float) -> np.ndarray:
+    def _noise_std(self, time: float) -> np.ndarray:
         """Standard deviations (d,) of the noise over a time in independent modes; else L (d, d) with L L^T its law."""
         if self.independent:
             return np.sqrt(self.rates * self.variances * laws.rise(self.rates, 2.0 * time))
