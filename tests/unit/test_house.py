@@ -27,6 +27,7 @@ MADE_BY_THE_LIBRARY = (  # results, which callers get and do not make
     "CapacitiveForm", "Cost", "Estimate", "EulerPaths", "NodeAverage", "NonlinearAverage", "PathEnergetics", "Round",
     "LangevinPaths", "LinearProcess", "RoundingEnsemble", "WarmStart", "WorkEstimate",
 )  # fmt: skip
+TOP_FOR_ALL = ("_validation", "_typing")  # private modules at the top that every room may import
 HEAVY = ("pandas", "matplotlib", "seaborn", "jax", "sklearn", "torch", "tqdm", "joblib")
 
 
@@ -155,3 +156,40 @@ def test_results_are_frozen():
     r = tl.solve([[2.0]], [1.0], duration=10.0, rng=0)
     with pytest.raises(AttributeError):
         r.value = np.zeros(1)
+
+
+def private_imports(path):
+    """Private names that a module imports from another room: a sub-package, or a module at the top."""
+    library = ROOT / "thermolinalg"
+    room = path.relative_to(library).parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level == 0:
+            parts = (node.module or "").split(".")
+            if parts[0] != "thermolinalg":
+                continue
+            target = parts[1:]
+        else:
+            here = path.relative_to(library).parts[:-1]
+            target = [*here[: len(here) + 1 - node.level], *(node.module or "").split(".")]
+        target = [part for part in target if part]
+        for alias in node.names:
+            full = [*target, alias.name]
+            if full[0] not in (room, *TOP_FOR_ALL) and any(part.startswith("_") for part in full):
+                yield ".".join(full)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_imports_a_private_name_of_another(path):
+    if path.parent == ROOT / "thermolinalg" and path.stem == "__init__":
+        return  # of the standard library, so that they are no names of the package
+    assert list(private_imports(path)) == []
+
+
+def test_private_imports_are_seen(monkeypatch):
+    module = ROOT / "thermolinalg" / "processes" / "base.py"
+    monkeypatch.setattr(
+        Path, "read_text", lambda _: "from ..numerics.blocks import _size\nfrom .. import _validation\n"
+    )
+    assert list(private_imports(module)) == ["numerics.blocks._size"]

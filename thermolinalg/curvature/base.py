@@ -101,7 +101,7 @@ class Damped(Modal):
         require_positive_definite(low, high, size, f"{type(curvature).__name__} + damping I (damping={damping:g})")
 
     @cached_property
-    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
+    def rates(self) -> FloatArray:
         """Eigenvalue of each mode coordinate."""
         return self.curvature.rates + self.damping
 

@@ -47,7 +47,7 @@ class BlockCurvature(Curvature):
         self._set_kind(kinds.pop() if len(kinds) == 1 else None)
 
     @cached_property
-    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
+    def rates(self) -> FloatArray:
         """Eigenvalue of each mode coordinate, block after block."""
         return np.concatenate([block.rates for block in self.blocks])
 

@@ -37,11 +37,16 @@ class DiagonalCurvature(Curvature):
     """
 
     def __init__(self, entries: ArrayLike, kind: str | None = None) -> None:
-        self.rates = _validation.vector(entries, "entries").copy()
+        self._entries = _validation.vector(entries, "entries").copy()
         if self.rates.min() < 0.0:
             raise ValueError(f"entries must be non-negative, got {self.rates.min():g} at {int(self.rates.argmin())}")
         self.shape = (self.rates.size, self.rates.size)
         self._set_kind(kind)
+
+    @property
+    def rates(self) -> FloatArray:
+        """The entries (N,)."""
+        return self._entries
 
     @classmethod
     def from_rows(cls, rows: ArrayLike, kind: str | None = None) -> "DiagonalCurvature":
@@ -110,7 +115,7 @@ class DenseCurvature(Curvature):
         return semidefinite_eigh(self._matrix, "F")
 
     @property
-    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
+    def rates(self) -> FloatArray:
         """Eigenvalues (N,), ascending."""
         return self._decomposition[0]
 

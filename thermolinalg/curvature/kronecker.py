@@ -194,7 +194,7 @@ class KroneckerCurvature(Curvature):
         return self._decomposition[1][1]
 
     @cached_property
-    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
+    def rates(self) -> FloatArray:
         """Products of eigenvalues (p r,), row-major, or what was given for them."""
         if self._products is not None:
             return self._products.ravel()

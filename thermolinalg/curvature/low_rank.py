@@ -123,7 +123,7 @@ class LowRankCurvature(Curvature):
         self._set_kind(kind)
 
     @cached_property
-    def rates(self) -> FloatArray:  # type: ignore[override]  # computed lazily, never set
+    def rates(self) -> FloatArray:
         """Eigenvalue of each mode coordinate: (rank + N,), the last N all zero, or the smallest where none is zero."""
         return np.concatenate((self._values, np.full(self.size, self._lowest)))
 

@@ -5,7 +5,7 @@
 * `euler_maruyama` on the plain matrix: neither eigenvectors nor an inverse, hence the independent check; biased by
   the step, and it says by how much.
 
-Noise is drawn by NumPy in blocks, one generator for each chain, column and tile of modes; the kernels are
+Noise is sampled by NumPy in blocks, one generator for each chain, column and tile of modes; the kernels are
 deterministic functions of it.
 """
 
@@ -21,7 +21,7 @@ from ..hardware.device import Device
 from ..hardware.readout import convert_reads
 from ..laws import overdamped
 from ..laws import underdamped as underdamped_laws
-from ..laws.readout import IndependentProtocol, Protocol, ReadsProtocol
+from ..laws.readout import IndependentProtocol, Protocol
 from ..numerics.blocks import BLOCK, blocks, noise_blocks
 from ..numerics.kernels import ou, underdamped
 from ..numerics.threads import parts, run_chains
@@ -246,15 +246,15 @@ def _(
 ) -> Iterator[FloatArray]:
     modes = protocol.modes(rates)
     first, step = (underdamped_laws.exact_step(modes, t, b, beta) for t in (protocol.burn_in, protocol.spacing))
-    x, p, waste = x0.copy(), np.zeros_like(x0), np.empty((min(rows, protocol.n_reads), rates.size))
+    x, p, unused_p = x0.copy(), np.zeros_like(x0), np.empty((min(rows, protocol.n_reads), rates.size))
     done = 0
     for noise in blocks(protocol.n_reads, 2 * rates.size, rows):
         rng.standard_normal(out=noise)
         pairs = noise.reshape(-1, 2, rates.size)
         block = np.empty((len(pairs), rates.size))
         start = 1 if done == 0 else 0
-        underdamped.exact_steps(*first, pairs[:start], x, p, block[:start], waste[:start])
-        underdamped.exact_steps(*step, pairs[start:], x, p, block[start:], waste[start : len(pairs)])
+        underdamped.exact_steps(*first, pairs[:start], x, p, block[:start], unused_p[:start])
+        underdamped.exact_steps(*step, pairs[start:], x, p, block[start:], unused_p[start : len(pairs)])
         done += len(pairs)
         yield block
 
@@ -272,7 +272,7 @@ def converted_averages(
     operator: Modal,
     x0: FloatArray,
     b: FloatArray,
-    protocol: ReadsProtocol,
+    protocol: Protocol,
     device: Device,
     full_scale: float,
     n_chains: int,
@@ -289,7 +289,7 @@ def converted_averages(
             reads, n = convert_reads(generator, device, operator.from_modes(block.T), full_scale)
             total += reads.sum(axis=1)
             clipped += n
-        return total / protocol.n_reads, clipped
+        return total / protocol.conversions, clipped
 
     results = run_chains(chain, rng, range(n_chains * k), workers)
     averages = np.array([average for average, _ in results]).reshape(n_chains, k, d)

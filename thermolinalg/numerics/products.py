@@ -1,4 +1,4 @@
-"""Sums of products of reads, block by block: the next block is drawn while this one is multiplied.
+"""Sums of products of reads, block by block: the next block is sampled while this one is multiplied.
 
 A product is cut into tiles. Where BLAS has one thread they are multiplied side by side; else BLAS has its own threads,
 and ours would wait for them. The tiles are the same in any case, and so are the bits for any number of our threads.

@@ -8,7 +8,7 @@ from .. import _validation
 from .._typing import DTypeLike, FloatArray, RNGLike
 from .kernels import normals
 
-ROUNDED_AT_ONCE = 8 * normals.BLOCK  # numbers drawn in double precision, to be rounded, at a time
+ROUNDED_AT_ONCE = 8 * normals.BLOCK  # numbers sampled in double precision, to be rounded, at a time
 
 
 class FastGenerator(np.random.Generator):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _validation
 
-FEW = 100_000  # normals that are drawn before a second thread is awake: a millisecond
+FEW = 100_000  # normals that are sampled before a second thread is awake: a millisecond
 
 
 def threads(workers: int | None, among: int = 1) -> int:
@@ -79,7 +79,7 @@ def run_chains(
     """Return ``[function(generator, task) for task in tasks]``, each with a generator of its own.
 
     Generators are spawned in the main thread, one for each task, and results come back in the order of
-    `tasks`, so neither the number of workers nor their timing can change a bit. Tasks that draw few random `numbers`
+    `tasks`, so neither the number of workers nor their timing can change a bit. Tasks that take few random `numbers`
     all together stay in the main thread.
     """
     workers = 1 if numbers < FEW else min(threads(workers), len(tasks))

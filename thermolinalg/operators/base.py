@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 
 from .. import _validation
-from .._typing import FloatArray, SpectralFunction
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from ..errors import NotPositiveDefinite
 from .krylov import finite_values
 
@@ -88,15 +88,15 @@ class Modal:
         """The vector (d,) or (d, k) with mode coordinates c (m,) or (m, k)."""
         raise NotImplementedError
 
-    def function(self, f: SpectralFunction, v: FloatArray) -> FloatArray:
+    def function(self, f: SpectralFunction, v: ArrayLike) -> FloatArray:
         """f(A) v for v (d,) or (d, k); f maps an array of eigenvalues to an array of numbers."""
         return self.weighted(finite_values(f, self.rates), v)
 
-    def weighted(self, weights: FloatArray, v: FloatArray) -> FloatArray:
+    def weighted(self, weights: FloatArray, v: ArrayLike) -> FloatArray:
         """from_modes(weights * to_modes(v)): f(A) v where f is known as one weight for each mode coordinate."""
         return self.from_modes(scale_rows(weights, self.to_modes(_validation.columns(v, "v", self.shape[0]))))
 
-    def matvec(self, v: FloatArray) -> FloatArray:
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """A v for v (d,) or (d, k)."""
         return self.function(lambda rates: rates, v)
 

@@ -10,7 +10,7 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .. import _validation
-from .._typing import ArrayLike, FloatArray, Matrix, SpectralFunction
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from .base import Modal, require_positive_definite
 from .krylov import Krylov
 
@@ -131,7 +131,7 @@ class Dense(Modal):
         """V c."""
         return self.eigenvectors @ c
 
-    def matvec(self, v: FloatArray) -> FloatArray:
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """A v for v (d,) or (d, k); needs no factorisation."""
         v = np.asarray(v)
         if v.ndim == 2 and v.flags.f_contiguous:  # columns come out as they came in

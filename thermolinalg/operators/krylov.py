@@ -12,7 +12,7 @@ from scipy.linalg.blas import daxpy, ddot, dsymv
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .. import _validation
-from .._typing import FloatArray, Matrix, RNGLike, SpectralFunction
+from .._typing import ArrayLike, FloatArray, RNGLike, SpectralFunction
 from ..errors import NotConverged, NotPositiveDefinite
 
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
@@ -79,6 +79,13 @@ class _Recurrence:
         self._last = [q, w]
         self.alpha.append(alpha)
         return self._size <= EXHAUSTED * self._largest
+
+    def eigenvalues(self, vectors: bool) -> tuple[FloatArray, ...]:
+        """Eigenvalues (k,) of the tridiagonal matrix, ascending, and with `vectors` its eigenvectors (k, k)."""
+        matrix = np.array(self.alpha), np.array(self.beta)
+        scale = np.ldexp(1.0, np.frexp(max(np.abs(part).max(initial=0.0) for part in matrix))[1] - 1)  # a power of 2
+        found = scipy.linalg.eigh_tridiagonal(*(part / scale for part in matrix), eigvals_only=not vectors)
+        return (scale * found[0], found[1]) if vectors else (scale * found,)
 
     def combine(self, weights: FloatArray) -> FloatArray:
         """Sum of weights[j] q_j, once: of the basis, and from its end on by running the recurrence a second time."""
@@ -151,7 +158,11 @@ class Krylov:
     """
 
     def __init__(
-        self, A: Matrix, bounds: tuple[float, float] | None = None, tol: float = 1e-6, max_products: int = 100_000
+        self,
+        A: ArrayLike | scipy.sparse.sparray | scipy.sparse.spmatrix | LinearOperator,
+        bounds: tuple[float, float] | None = None,
+        tol: float = 1e-6,
+        max_products: int = 100_000,
     ) -> None:
         if not isinstance(A, LinearOperator):
             if not scipy.sparse.issparse(A):
@@ -203,7 +214,7 @@ class Krylov:
         """How many numbers a device must be told: the stored entries of a sparse array, else all d^2."""
         return self.sparse().nnz if self.is_sparse else self.shape[0] * self.shape[1]
 
-    def matvec(self, v: FloatArray) -> FloatArray:
+    def matvec(self, v: ArrayLike) -> FloatArray:
         """A v for v (d,) or (d, k)."""
         v = np.asarray(v)
         self.products += 1 if v.ndim == 1 else v.shape[1]
@@ -236,7 +247,7 @@ class Krylov:
         """The `bounds`."""
         return self.bounds
 
-    def function(self, f: SpectralFunction, v: FloatArray) -> FloatArray:
+    def function(self, f: SpectralFunction, v: ArrayLike) -> FloatArray:
         """f(A) v for v (d,) or (d, k), to the relative tolerance `tol`."""
         v = _validation.columns(v, "v", self.shape[0])
         if v.ndim == 2:
@@ -259,7 +270,7 @@ class Krylov:
         total *= size
         return total
 
-    def quadratic_form(self, f: SpectralFunction, v: FloatArray) -> float:
+    def quadratic_form(self, f: SpectralFunction, v: ArrayLike) -> float:
         """v^T f(A) v for v (d,), by Gauss quadrature on the Ritz values: one pass."""
         v = _validation.vector(v, "v", self.shape[0])
         if not v.any():
@@ -326,10 +337,7 @@ class Krylov:
 
     def _ritz(self, run: _Recurrence, vectors: bool) -> tuple[FloatArray, ...]:
         """Ritz values, ascending, and with `vectors` their eigenvectors: known to be positive and within the bounds."""
-        matrix = np.array(run.alpha), np.array(run.beta)
-        scale = np.ldexp(1.0, np.frexp(max(np.abs(part).max(initial=0.0) for part in matrix))[1] - 1)  # a power of 2
-        found = scipy.linalg.eigh_tridiagonal(*(part / scale for part in matrix), eigvals_only=not vectors)
-        found = (scale * found[0], found[1]) if vectors else (scale * found,)
+        found = run.eigenvalues(vectors)
         lowest, highest = float(found[0][0]), float(found[0][-1])
         if lowest <= 0:
             raise NotPositiveDefinite(

@@ -26,7 +26,7 @@ class PathEnergetics:
         Stochastic heat taken up from the bath (negative: given off), by the midpoint product.
     energy_change : ndarray
         Of ``x^T A x / 2 - b^T x`` from the first read, before anything changes, to the last: by the first law the sum
-        of the two. It is not how they are worked out.
+        of the two, but neither is computed from it.
     """
 
     work: FloatArray

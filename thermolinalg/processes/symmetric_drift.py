@@ -28,7 +28,7 @@ class DriftModes:
     Attributes
     ----------
     vectors : (d, d) ndarray
-        Modes, one a column.
+        Modes, one per column.
     rates : (d,) ndarray
         Eigenvalues of the drift, all positive.
     noise : (d, d) ndarray
@@ -43,8 +43,8 @@ class DriftModes:
     def of(cls, A: FloatArray, D: FloatArray) -> "DriftModes | None":
         """Those of a symmetric positive definite A that give every A_ij and D_ij back; None without them.
 
-        The error of the entry (i, j) counts relative to ``sqrt(A_ii A_jj)``, so that what is small beside another
-        component is not lost: its rms over a row, measured along random signs, is at most `KEPT`.
+        The error of the entry (i, j) counts relative to ``sqrt(A_ii A_jj)``, so that what is small compared with
+        another component is not lost: its rms over a row, measured along random signs, is at most `KEPT`.
         """
         if (found := symmetric_modes(A)) is None:
             return None

@@ -3,7 +3,7 @@
 ``x(t + h) = M x(t) + xi`` with ``M = e^{-A h}`` and ``xi ~ N(0, Q)``, ``Q = int_0^h e^{-A u} D e^{-A^T u} du``. A
 Taylor series over a short step and doublings ``Q(2 h) = Q + M Q M^T``, ``M(2 h) = M^2``; an infinite step gives the
 solution of ``A S + S A^T = D``. What is doubled is ``E = M - I``: ``E(2 h) = 2 E + E^2``, ``Q(2 h) = 2 Q + E Q + Q E^T
-+ E Q E^T``, which keeps the digits of a slow mode beside fast ones; M itself is squared once it has decayed. The
++ E Q E^T``, which keeps the digits of a slow mode next to fast ones; M itself is squared once it has decayed. The
 symmetric part of A plays no part. All of it is differentiable: `transition_adjoint` runs the same ladder backwards.
 """
 
@@ -15,10 +15,10 @@ from .._typing import FloatArray, IntArray
 REACH = 0.5  # norm of A times the short step; both series then end at machine precision after TERMS terms
 TERMS = 20
 DECAYED = 0.5  # size of M below which its own digits count, not those of E
-FORGOTTEN = 1e-60  # size below which M is zero beside anything; further squares would be slow subnormal numbers
+FORGOTTEN = 1e-60  # size below which M is zero compared with anything; further squares would be slow subnormal numbers
 MOST_DOUBLINGS = 4000  # far beyond what float64 can tell from an unstable drift
 PARALLEL_CHAINS = 32  # chains from which one product a step keeps BLAS busy
-NUMBERS_AT_ONCE = 1 << 20  # entries of the laws of different steps that are worked out together
+NUMBERS_AT_ONCE = 1 << 20  # entries of the laws of different steps that are computed together
 
 
 def psd_factor(Q: FloatArray) -> FloatArray:
@@ -176,7 +176,7 @@ def transition_adjoint(
 
 
 def averaging_kernel(A: FloatArray, time: float) -> FloatArray:
-    """K = int_0^time (time - u) e^{-A u} du / time^2, by the same ladder, beside J = int_0^time e^{-A u} du / time."""
+    """K = int_0^time (time - u) e^{-A u} du / time^2, by the same ladder as J = int_0^time e^{-A u} du / time."""
     series = _Series(A, np.array([time]))
     j, E = np.arange(TERMS), series.increments()[0]
     M = E + np.eye(len(A))
