@@ -6,7 +6,7 @@ from functools import cached_property
 
 import thermolinalg as tl
 
-NOT_YET = {"circuits", "numerics", "operators", "primitives", "processes"}  # rooms; may only shrink
+NOT_YET = {"numerics", "operators", "processes"}  # rooms; may only shrink
 BESIDES = ("checks",)  # public modules that are no attributes of the package; adapters are left to mypy
 
 
