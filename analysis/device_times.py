@@ -220,7 +220,7 @@ def logdet_times(rates, eps: float, *, protocol: str = "linear") -> Planned:
     """
     rates = np.asarray(rates, dtype=float)
     first = np.full(rates.size, rates.mean())
-    action = schedules.ModeDrive(first, rates, None, protocol).action
+    action = schedules.ModeSchedule(first, rates, None, protocol).action
     return Planned(float(np.log(1.0 / BIAS) / (2.0 * first[0])), 8.0 * action / eps**2)
 
 

@@ -135,7 +135,8 @@ class Estimate:
         Its standard error, shaped like `value`; computed lazily.
     stderr_kind : str
         "law" (exact, from the law of the read-out), "chains" (scatter of independent chains), "rms" (one root mean
-        square for all entries, from a stochastic trace), "autocorrelation" or "batch means" (from a trajectory).
+        square for all entries, from a stochastic trace), "paths" (scatter of what each path adds to a free energy),
+        "autocorrelation" or "batch means" (from a trajectory).
     burn_in, duration : float
         Times before and of averaging [RC].
     n_reads : int or None
@@ -280,99 +281,66 @@ class ExponentialEstimate(Estimate):
         return f"{Estimate.__str__(self)}\n  drift shifted by alpha = {self.alpha:.4g}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WorkEstimate:
-    """A determinant from work, with its error bar, the protocol that gave it, and what that cost.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WorkEstimate(Estimate):
+    """An `Estimate` of a determinant from the work of driven paths.
 
-    Work and dissipation are in units of 1/beta, in which they do not depend on beta.
+    `value` and `stderr` are scalars. Work and dissipation are in units of 1/beta, in which they do not depend on beta.
 
     Attributes
     ----------
-    value, stderr : float
-        ln det A or det A, and its standard error.
     reference : float
         ln det of the matrix that the ramp starts from.
     dissipated_work, dissipated_stderr : float
         Mean work of the forward ramp less the free energy difference, and its standard error. As seen by the
         estimator: where it warns, the true dissipation is larger.
     slow_limit : float
-        Dissipation of this protocol as it would be for duration -> infinity, where it falls as 1/duration.
+        Dissipation of this protocol as it would be for duration -> infinity, where it falls as 1/duration; computed
+        lazily.
     bound : float
-        The least dissipation of any protocol of this duration, in the same limit.
+        The least dissipation of any protocol of this duration, in the same limit; computed lazily.
     effective_paths : float
         ``(sum e^{-w})^2 / sum e^{-2 w}``: how many of the `n_paths` carry the Jarzynski average.
     n_paths, n_steps : int
         Paths (each way, for "bar"); steps of the piecewise constant ramp.
-    duration, burn_in : float
-        Time of the ramp; time allowed for equilibrium before it [RC].
     protocol, estimator, stepping : str
     work, reverse_work : ndarray
         Work of each path, as read; reverse_work is None where no reverse paths were run.
-    device : Device
-    cost : Cost
-    clipped : dict
-        Numbers that saturated a converter: keys "matrix", "dac", "adc".
 
     See Also
     --------
     Estimate : The result of all other primitives.
+    thermolinalg.logdet : Makes it.
     """
 
-    value: float
-    stderr: float
     reference: float
     dissipated_work: float
     dissipated_stderr: float
-    slow_limit_source: float | Callable[[], float] = field(repr=False)
-    bound_source: float | Callable[[], float] = field(repr=False)
+    slow_limit: _Late = _Late()
+    bound: _Late = _Late()
     effective_paths: float
     n_paths: int
     n_steps: int
-    duration: float
-    burn_in: float
     protocol: str
     estimator: str
     stepping: str
     work: np.ndarray = field(repr=False)
     reverse_work: np.ndarray | None = field(repr=False)
-    device: Any
-    cost: Cost
-    clipped: dict
-
-    @property
-    def slow_limit(self) -> float:
-        """Dissipation of this protocol in the limit of slow ramps, computed lazily."""
-        value = self.slow_limit_source
-        if callable(value):
-            value = value()
-            object.__setattr__(self, "slow_limit_source", value)
-        return value
-
-    @property
-    def bound(self) -> float:
-        """Least dissipation of any protocol in the limit of slow ramps, computed lazily."""
-        value = self.bound_source
-        if callable(value):
-            value = value()
-            object.__setattr__(self, "bound_source", value)
-        return value
 
     def __str__(self) -> str:
         label = ", a bound: it uses the spectrum" if self.protocol == "optimal" else ""
         biases = ("matrix_bits", "adc_bits", "mismatch", "read_noise", "eps_sys")
         unaware = [name for name in biases if getattr(self.device, name)]
-        return "\n".join(
-            [
-                f"WorkEstimate: {self.value:.6g} +- {self.stderr:.2g} ({self.estimator})",
-                f"  {self.n_paths} paths of {self.duration:.4g} RC, {self.protocol} ramp{label}; {self.n_steps} "
-                f"{self.stepping} steps",
-                f"  dissipated {self.dissipated_work:.3g} +- {self.dissipated_stderr:.1g} / beta (slow limit "
-                f"{self.slow_limit:.3g}, least {self.bound:.3g}); {self.effective_paths:.0f} effective paths",
-                f"  device: {self.cost}",
-                *(
-                    [f"  the standard error does not cover what {', '.join(unaware)} of the device do"]
-                    if unaware
-                    else []
-                ),
-            ]
-        )
+        lines = [
+            f"WorkEstimate: {self.value:.6g} +- {self.stderr:.2g} ({self.estimator})",
+            f"  {self.n_paths} paths of {self.duration:.4g} RC, {self.protocol} ramp{label}; {self.n_steps} "
+            f"{self.stepping} steps",
+            f"  dissipated {self.dissipated_work:.3g} +- {self.dissipated_stderr:.1g} / beta (slow limit "
+            f"{self.slow_limit:.3g}, least {self.bound:.3g}); {self.effective_paths:.0f} effective paths",
+        ]
+        if sum(self.clipped.values()):
+            lines.append("  saturated: " + ", ".join(f"{n} in {name}" for name, n in self.clipped.items() if n))
+        if unaware:
+            lines.append(f"  the standard error does not cover what {', '.join(unaware)} of the device do")
+        lines.append(f"  device: {self.cost}")
+        return "\n".join(lines)

@@ -4,9 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.special
 
 from thermolinalg import problems
 from thermolinalg.errors import UnreliableWork
+from thermolinalg.hardware.device import Device
 from thermolinalg.primitives.logdet import logdet
 
 pytestmark = pytest.mark.long
@@ -164,3 +167,75 @@ def test_an_ordinary_larger_problem_does_not_warn():
     assert abs(r.value - np.linalg.slogdet(matrix)[1]) < 5 * r.stderr
     r = logdet(matrix, n_steps=400, rng=0)
     assert abs(r.value - np.linalg.slogdet(matrix)[1]) < 5 * r.stderr < 0.5
+
+
+# Devices ---------------------------------------------------------------------------------------------------------
+
+RATES, FIRST, FAST = np.array([0.8, 1.3, 2.1]), 0.5, {"duration": 4.0, "n_steps": 8, "n_paths": 500}
+
+
+def sampled_work(rng, first, last, n):
+    """Work of n paths of one mode, as the quadratic form of the normals that drive it."""
+    n_steps, step = FAST["n_steps"], FAST["duration"] / FAST["n_steps"]
+    rates = first + np.concatenate(([0.0], (np.arange(n_steps) + 0.5) / n_steps, [1.0])) * (last - first)
+    states = np.zeros((n_steps + 1, n_steps + 1))
+    states[0, 0] = first**-0.5
+    for k, rate in enumerate(rates[1:-1]):
+        states[k + 1] = np.exp(-step * rate) * states[k]
+        states[k + 1, k + 1] = np.sqrt((1.0 - np.exp(-2.0 * step * rate)) / rate)
+    weights = np.linalg.eigvalsh(states.T @ np.diag(np.diff(rates)) @ states) / 2.0
+    return sum(weight * rng.standard_normal(n) ** 2 for weight in weights)
+
+
+def limit_of(device, estimator, n=1_000_000):
+    """ln det from endless paths as this device reads them: a million draws, gain, noise and rounding by hand."""
+    rng, reads = np.random.default_rng(44), []
+    for forward in (True, False):
+        ends = [(FIRST, rate) if forward else (rate, FIRST) for rate in RATES]
+        work = sum(sampled_work(rng, *pair, n) for pair in ends) / device.beta
+        volts = device.read_gains(1)[0] * work + device.read_noise * rng.standard_normal(n)
+        if device.adc_bits is not None:
+            step = device.adc_range / (2 ** (device.adc_bits - 1) - 1)
+            up = 0.5 if device.rounding == "nearest" else rng.random(n)
+            volts = np.clip(np.floor(volts / step + up) * step, -device.adc_range, device.adc_range)
+        reads.append(device.beta * volts)
+    work, reverse = reads
+
+    def gap(f):
+        return np.mean(1.0 / (1.0 + np.exp(work - f))) - np.mean(1.0 / (1.0 + np.exp(reverse + f)))
+
+    known = {"gaussian": work.mean() - work.var() / 2.0, "jarzynski": -np.log(np.mean(np.exp(-work)))}
+    found = scipy.optimize.brentq(gap, -20.0, 20.0) if estimator == "bar" else known[estimator]
+    return len(RATES) * np.log(FIRST) + 2.0 * found
+
+
+SHEETS = {
+    "gain": {"eps_sys": 0.3},
+    "gain and noise": {"eps_sys": 0.3, "read_noise": 0.22, "beta": 2.0},
+    "gain and converter": {"eps_sys": 0.3, "adc_bits": 4, "adc_range": 7.0},
+    "gain and stochastic converter": {"eps_sys": 0.3, "adc_bits": 4, "adc_range": 10.0, "rounding": "stochastic"},
+}
+
+
+@pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
+@pytest.mark.parametrize("sheet", SHEETS.values(), ids=SHEETS)
+def test_stderr_follows_how_the_work_is_read(sheet, estimator):
+    device = Device(**sheet)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnreliableWork)  # the Gaussian estimate is off: so is its limit
+        z, _ = z_scores(limit_of(device, estimator), np.diag(RATES), FIRST, estimator=estimator, device=device, **FAST)
+    assert_calibrated(z)
+
+
+@pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
+def test_rounding_that_noise_does_not_dither_is_in_the_stderr(estimator):
+    """Work of a deviation of 0.1 steps: nearly all paths round alike. Problems spread evenly between levels."""
+    device, z = Device(adc_bits=4, adc_range=2.1), []
+    for seed in range(200):
+        rate = np.exp(2.0 * np.random.default_rng(seed).uniform(0.45, 0.75) / 8.0)  # work of 1.5 to 2.5 steps
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnreliableWork)  # work on two levels is not normal
+            r = logdet(rate * np.eye(8), 1.0, duration=50.0, n_steps=100, n_paths=100, estimator=estimator,
+                       device=device, rng=seed, workers=1)  # fmt: skip
+        z.append((r.value - 8.0 * np.log(rate)) / r.stderr)
+    assert_calibrated(np.array(z))

@@ -5,18 +5,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from .. import _validation
+from .._typing import ArrayLike, FloatArray, RNGLike
 from .._validation import warn
 from ..hardware.device import Device, device_of
 from ..hardware.programming import program_capacitors
 from ..measurement.circuit_source import CircuitSource
 from ..measurement.second_moments import SecondMoment
 from ..measurement.source import Products
-from ..processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from ..results import Estimate
-from .capacitances import CapacitiveForm, capacitors, maxwell_matrix
+from .capacitances import CapacitiveForm, capacitors
+from .rlc_circuit import RLCCircuit
 
 SPU_CELLS = 8
 FORGETTING = 5.0  # relaxation times between reads that are taken to be independent
@@ -24,7 +24,7 @@ SATURATED_SHARE = 1e-4  # of conversions beyond which samples come with a warnin
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RLCSampler:
+class RLCSampler(RLCCircuit):
     """Capacitively coupled LC cells with damping resistors and current noise.
 
     The currents i of the inductors and the voltages v of the cells obey ::
@@ -66,6 +66,11 @@ class RLCSampler:
     ValueError
         A component that is not positive, a matrix that capacitors cannot make, a device at odds with the circuit.
 
+    See Also
+    --------
+    capacitive_form : Prepares matrices that capacitors cannot make as they are.
+    thermolinalg.inv : The standard network.
+
     References
     ----------
     Melanson et al., arXiv:2312.04836, Nature Commun. 16, 3757 (2025), equations (4) and (5).
@@ -85,28 +90,11 @@ class RLCSampler:
     True
     """
 
-    own: np.ndarray
-    coupling: np.ndarray
-    R: float | np.ndarray
-    L: float | np.ndarray
-    C: float
-    kappa_0: float
     device: Device = field(default_factory=Device)
     saturated_capacitors: int = 0
 
-    def __post_init__(self):
-        maxwell = maxwell_matrix(self.own, self.coupling)
-        d = len(maxwell)
-        settings = {
-            "own": _validation.vector(self.own, "own"),
-            "coupling": _validation.symmetric(self.coupling, "coupling"),
-            "R": _components(self.R, "R", d),
-            "L": _components(self.L, "L", d),
-            "C": _validation.positive(self.C, "C"),
-            "kappa_0": _validation.positive(self.kappa_0, "kappa_0"),
-        }
-        for name, value in settings.items():
-            object.__setattr__(self, name, value)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         device_of(None, self.device)
         self.data_sheet  # noqa: B018  says so if the two do not fit
 
@@ -121,7 +109,10 @@ class RLCSampler:
         return replace(self.device, **circuit)
 
     @classmethod
-    def program(cls, A, *, R, L, C, kappa_0, device=None, rng=None) -> "RLCSampler":
+    def program(
+        cls, A: ArrayLike, *, R: float | FloatArray, L: float | FloatArray, C: float, kappa_0: float,
+        device: Device | None = None, rng: RNGLike = None,
+    ) -> "RLCSampler":  # fmt: skip
         """The device that holds A (d, d), ``C_M = C A``; `capacitive_form` prepares matrices that do not fit as is.
 
         `device` rounds each capacitor and gives it its own error; `rng` serves its stochastic rounding.
@@ -136,7 +127,7 @@ class RLCSampler:
         )  # fmt: skip
 
     @classmethod
-    def spu(cls, A, **changes) -> "RLCSampler":
+    def spu(cls, A: ArrayLike, **changes: Any) -> "RLCSampler":
         """A board of 8 cells that holds A (8, 8), like the stochastic processing unit.
 
         From the publication: the circuit and its equations, eight cells, a switched capacitor between any two, and
@@ -164,97 +155,10 @@ class RLCSampler:
             raise ValueError(f"A must have shape ({SPU_CELLS}, {SPU_CELLS}), the cells of the board, got {shape}")
         return cls.program(A, **({"R": 1e3, "L": 1e-4, "C": 1e-9, "kappa_0": 1e-14} | changes))
 
-    @property
-    def cells(self) -> int:
-        """d."""
-        return self.own.size
-
-    @cached_property
-    def maxwell(self) -> np.ndarray:
-        """The Maxwell capacitance matrix (d, d) [F]."""
-        return maxwell_matrix(self.own, self.coupling)
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """A = C_M / C (d, d): what the device inverts."""
-        return self.maxwell / self.C
-
-    @property
-    def time_unit(self) -> float:
-        """R C in seconds; of the mean resistance where they differ."""
-        return float(np.mean(self.R)) * self.C
-
-    @property
-    def beta(self) -> float:
-        """Inverse temperature C / (kappa_0 R) [1/V^2]: the voltages have covariance A^-1 / beta (equal resistors)."""
-        return self.C / (self.kappa_0 * float(np.mean(self.R)))
-
-    @property
-    def quality_factor(self) -> float:
-        """R sqrt(C / L) of a cell of the reference capacitance (mean components); modes above 1/2 oscillate."""
-        return float(np.mean(self.R) * np.sqrt(self.C / np.mean(self.L)))
-
-    @cached_property
-    def process(self) -> OrnsteinUhlenbeck:
-        """The state (i, v), (2d,), with time in R C, voltage in 1 / sqrt(beta) and energy equal in both halves."""
-        d, inverse = self.cells, scipy.linalg.inv(self.matrix)
-        conductance = np.mean(self.R) / np.broadcast_to(self.R, d)
-        inductance = np.broadcast_to(self.L, d) / np.mean(self.L)
-        drift = np.block(
-            [
-                [np.zeros((d, d)), -self.quality_factor * np.diag(1.0 / inductance)],
-                [self.quality_factor * inverse, inverse * conductance],
-            ]
-        )
-        noise = inverse @ inverse
-        return OrnsteinUhlenbeck(drift, diffusion=scipy.linalg.block_diag(np.zeros((d, d)), noise + noise.T))
-
-    @property
-    def _units(self) -> tuple[float, float]:
-        """Ampere and volt of one unit of the process."""
-        volt = 1.0 / np.sqrt(self.beta)
-        return float(volt * np.sqrt(self.C / np.mean(self.L))), float(volt)
-
-    @property
-    def relaxation_time(self) -> float:
-        """Time [RC] in which what is left of the start falls by e, in the slowest mode."""
-        return self.process.relaxation_time
-
-    def stationary_covariance(self) -> tuple[np.ndarray, np.ndarray]:
-        """Covariances (d, d) of the currents [A^2] and of the voltages [V^2] in equilibrium, for any components."""
-        d, (ampere, volt), covariance = self.cells, self._units, self.process.stationary()[1]
-        return covariance[:d, :d] * ampere**2, covariance[d:, d:] * volt**2
-
-    def sample(self, times, *, n_chains=1, at_rest=False, rng=None) -> tuple[np.ndarray, np.ndarray]:
-        """Currents and voltages at given times, from their exact law.
-
-        Parameters
-        ----------
-        times : (n,) array_like
-            Increasing times [RC], of any spacing.
-        n_chains : int
-            Independent devices.
-        at_rest : bool
-            Whether the first state is i = v = 0; else it is drawn from equilibrium.
-        rng : {None, int, Generator, ...}, optional
-            Passed to `numpy.random.default_rng`.
-
-        Returns
-        -------
-        current, voltage : (n_chains, n, d) ndarray
-            In ampere and volt.
-
-        Raises
-        ------
-        ValueError
-            Times that do not increase.
-        """
-        x0 = np.zeros(2 * self.cells) if at_rest else None
-        state = self.process.sample(times, x0=x0, n_chains=n_chains, rng=rng)
-        ampere, volt = self._units
-        return ampere * state[..., : self.cells], volt * state[..., self.cells :]
-
-    def gaussian_samples(self, n_samples, *, read_spacing=None, form=None, rng=None) -> np.ndarray:
+    def gaussian_samples(
+        self, n_samples: int, *, read_spacing: float | None = None, form: CapacitiveForm | None = None,
+        rng: RNGLike = None,
+    ) -> FloatArray:  # fmt: skip
         """Samples of N(0, A^-1): voltages of one device in equilibrium, read one after the other, times sqrt(beta).
 
         They are as the `device` reads them: its gains, read noise and rounding are in them.
@@ -296,7 +200,10 @@ class RLCSampler:
             warn(f"{clipped} of {count} conversions saturate at adc_range = {top:.3g} V")
         return samples
 
-    def inv(self, *, n_reads, read_spacing, burn_in="auto", form=None, n_chains=1, rng=None, workers=None) -> Estimate:
+    def inv(
+        self, *, n_reads: int, read_spacing: float, burn_in: str | float = "auto", form: CapacitiveForm | None = None,
+        n_chains: int = 1, rng: RNGLike = None, workers: int | None = None,
+    ) -> Estimate:  # fmt: skip
         """Estimate A^-1 by the mean of ``beta v v^T`` over correlated reads of the voltages.
 
         The device starts at i = v = 0. The mean of v is known to be zero and not estimated. The variance that read
@@ -348,7 +255,7 @@ class RLCSampler:
         generator = _validation.generator(rng)
         return moments.settled(burn_in, "A^-1").estimate("path", generator, workers, clipped=clipped)
 
-    def _source(self, form) -> CircuitSource:
+    def _source(self, form: CapacitiveForm | None) -> CircuitSource:
         """The voltages, and what the host makes of them."""
         if np.ptp(self.R) > 0:
             raise ValueError(
@@ -360,13 +267,3 @@ class RLCSampler:
         if not isinstance(form, CapacitiveForm) or form.readout.shape[1] != self.cells:
             raise ValueError(f"form must be a CapacitiveForm of {self.cells} cells, got {form!r}")
         return CircuitSource(self.process, form.readout)
-
-
-def _components(value, name: str, size: int) -> float | np.ndarray:
-    """A positive number, or one for each cell."""
-    if np.ndim(value) == 0:
-        return _validation.positive(value, name)
-    values = _validation.vector(value, name, size)
-    if values.min() <= 0:
-        raise ValueError(f"{name} must be positive, got {values.min():.6g} for cell {values.argmin()}")
-    return values

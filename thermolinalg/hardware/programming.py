@@ -17,7 +17,7 @@ import scipy.sparse
 from .._typing import FloatArray, IntArray
 from ..errors import NotPositiveDefinite
 from ..numerics.places import place_uniforms
-from ..operators import Dense, Diagonal, Krylov, Operator, as_operator
+from ..operators import Dense, Diagonal, Krylov, Matrix, Modal, Operator, as_operator
 from .converters import MOST_BITS, Quantizer
 from .device import Device, device_of
 
@@ -115,6 +115,21 @@ def on_device(A: Any, device: Device, b: FloatArray | None, rng: np.random.Gener
     if b is not None and device.dac_bits is not None:
         b, clipped["dac"] = device.dac.convert(b, rng, axis=0)
     return replace(A, b=b, clipped=clipped), True
+
+
+def with_modes(A: Matrix | Programmed) -> Modal | Programmed:
+    """A matrix, or what is programmed already, with a spectrum: what is known by products alone is made dense."""
+    if isinstance(A, Programmed):
+        return replace(A, operator=modal(A.operator), target=modal(A.target))
+    return modal(as_operator(A))
+
+
+def modal(operator: Operator) -> Modal:
+    """The operator itself, or, where it is known by products alone, as a dense one."""
+    if isinstance(operator, Modal):
+        return operator
+    array = operator.dense()
+    return Dense((array + array.T) / 2.0)
 
 
 def _kept(operator: Operator, device: Device, rng: np.random.Generator | None) -> tuple[Operator, int]:

@@ -1,14 +1,14 @@
 """What every measurement shares: the choice of the simulator, chains and their scatter, the error bar, the `Estimate`.
 
-A kind of measurement says how its output is sampled from its law and simulated along paths, how large the noise of one
-chain is, what rounding leaves, and what a run takes. All else is here.
+A kind of measurement says how its output is sampled from its law and simulated along paths, and what a run takes; an
+average also how large the noise of one chain is and what rounding leaves. All else is here.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -81,14 +81,11 @@ class Measurement(ABC):
         Whether the matrix is on the device from an earlier call.
     """
 
+    result: ClassVar[type[Estimate]] = Estimate
+
     device: Device
     n_chains: int = 1
     loaded: bool = False
-
-    @property
-    def variance_kind(self) -> str:
-        """`Estimate.stderr_kind` of `noise_variance`."""
-        return "law"
 
     @abstractmethod
     def no_law(self) -> str | None:
@@ -105,19 +102,6 @@ class Measurement(ABC):
     @abstractmethod
     def simulate(self, rng: np.random.Generator, workers: int | None) -> Outcome:
         """The output of simulated paths."""
-
-    @abstractmethod
-    def noise_variance(self, probe: np.random.Generator | None) -> np.ndarray:
-        """Variance of each entry of one chain by thermal and read noise."""
-
-    @abstractmethod
-    def rounding_variances(
-        self, noise: Callable[[], np.ndarray], outcome: Outcome
-    ) -> tuple[np.ndarray | float, np.ndarray | float]:
-        """Mean square rounding error that all chains share, and that each chain has of its own.
-
-        `noise` computes `noise_variance` when it is needed.
-        """
 
     @abstractmethod
     def times(self) -> dict[str, Any]:
@@ -143,6 +127,64 @@ class Measurement(ABC):
     def measure(self, chosen: str, rng: np.random.Generator, workers: int | None) -> Outcome:
         """The output by a simulator that `choose` gave."""
         return self.sample(rng) if chosen == "law" else self.simulate(rng, workers)
+
+    @abstractmethod
+    def error(self, outcome: Outcome, chosen: str, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], str]:
+        """What computes the standard error when asked, and its kind."""
+
+    def details(self, outcome: Outcome) -> dict[str, Any]:
+        """Fields of the result beyond those of every `Estimate`, or in place of them."""
+        return {}
+
+    def cost(self) -> Cost:
+        """Time and mean energies of the run."""
+        return self._cost_of(self.run())
+
+    def _cost_of(self, run: Run) -> Cost:
+        return self.device.cost(
+            run.n_matrix, runs=run.repeats, burn_in=run.burn_in, duration=run.duration, n_inputs=run.n_inputs,
+            n_outputs=run.n_outputs, n_chains=self.n_chains, energies=run.energies, loaded=self.loaded,
+        )  # fmt: skip
+
+    def estimate(
+        self, simulator: str, rng: np.random.Generator, workers: int | None = None, *, clipped: dict[str, int],
+        kind: type[Estimate] | None = None, scale: float = 1.0, shape: tuple[int, ...] | None = None, **extra: Any,
+    ) -> Any:  # fmt: skip
+        """Run the device; the answer is what is read times `scale`, in a `shape` of its own."""
+        chosen = self.choose(simulator)
+        outcome = self.measure(chosen, rng, workers)
+        error, source = self.error(outcome, chosen, rng)
+        value = _validation.finite_result(outcome.value if scale == 1.0 else scale * outcome.value, "the read-out")
+        shape = value.shape if shape is None else shape
+        fields: dict[str, Any] = {
+            "value": value.reshape(shape)[()], "stderr_source": lambda: (scale * error()).reshape(shape)[()],
+            "stderr_kind": source, "n_chains": self.n_chains, "simulator": chosen, "device": self.device,
+            "cost": self.cost, "clipped": clipped | {"adc": outcome.clipped},
+        }  # fmt: skip
+        return (kind or self.result)(**fields | self.times() | self.details(outcome) | extra)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Average(Measurement):
+    """A measurement whose chains are averaged: of means and of second moments."""
+
+    @property
+    def variance_kind(self) -> str:
+        """`Estimate.stderr_kind` of `noise_variance`."""
+        return "law"
+
+    @abstractmethod
+    def noise_variance(self, probe: np.random.Generator | None) -> np.ndarray:
+        """Variance of each entry of one chain by thermal and read noise."""
+
+    @abstractmethod
+    def rounding_variances(
+        self, noise: Callable[[], np.ndarray], outcome: Outcome
+    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Mean square rounding error that all chains share, and that each chain has of its own.
+
+        `noise` computes `noise_variance` when it is needed.
+        """
 
     def error(self, outcome: Outcome, chosen: str, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], str]:
         """What computes the standard error when asked, and its kind.
@@ -174,28 +216,3 @@ class Measurement(ABC):
         """A generator of the error's own, of the same kind."""
         seed = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]  # the stub knows no SeedSequence
         return type(rng)(type(rng.bit_generator)(seed))
-
-    def cost(self) -> Cost:
-        """Time and mean energies of the run."""
-        run = self.run()
-        return self.device.cost(
-            run.n_matrix, runs=run.repeats, burn_in=run.burn_in, duration=run.duration, n_inputs=run.n_inputs,
-            n_outputs=run.n_outputs, n_chains=self.n_chains, energies=run.energies, loaded=self.loaded,
-        )  # fmt: skip
-
-    def estimate(
-        self, simulator: str, rng: np.random.Generator, workers: int | None = None, *, clipped: dict[str, int],
-        kind: type[Estimate] = Estimate, scale: float = 1.0, shape: tuple[int, ...] | None = None, **extra: Any,
-    ) -> Any:  # fmt: skip
-        """Run the device; the answer is what is read times `scale`, in a `shape` of its own."""
-        chosen = self.choose(simulator)
-        outcome = self.measure(chosen, rng, workers)
-        error, source = self.error(outcome, chosen, rng)
-        value = _validation.finite_result(outcome.value if scale == 1.0 else scale * outcome.value, "the read-out")
-        shape = value.shape if shape is None else shape
-        return kind(
-            value=value.reshape(shape),
-            stderr_source=lambda: (scale * error()).reshape(shape), stderr_kind=source, n_chains=self.n_chains,
-            simulator=chosen, device=self.device, cost=self.cost, clipped=clipped | {"adc": outcome.clipped},
-            **self.times(), **extra,
-        )  # fmt: skip

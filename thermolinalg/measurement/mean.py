@@ -14,7 +14,7 @@ from ..hardware.readout import added_variance, gains_of, stream_range
 from ..laws.readout import Protocol
 from ..operators import Krylov, Modal
 from . import plan
-from .base import Measurement, Outcome, Run
+from .base import Average, Outcome, Run
 from .dynamics import Dynamics
 from .linear_problem import BoundedProblem, ModalProblem, linear_problem
 from .request import Request
@@ -26,7 +26,7 @@ PATHLESS = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Mean(Measurement):
+class Mean(Average):
     """The average of a read-out of a linear problem.
 
     Attributes

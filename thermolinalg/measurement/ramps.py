@@ -1,15 +1,17 @@
-"""Ramps of the matrix of a thermal network, as `logdet` drives them: work and heat of many paths.
+"""Ramps of the matrix of a thermal network, as `Work` drives them: work and heat of many paths.
 
 A ramp of n steps is piecewise constant: the matrix jumps to its value at the middle of the first step, x relaxes, and
 so on, with a last jump to the end. Read backwards it is the same ramp, so that the work of forward and reverse paths
 obeys Crooks' theorem for any n. All work and heat is in units of 1/beta, in which beta drops out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 
+from .._typing import ArrayLike, FloatArray
 from ..laws.overdamped import rise
 from ..numerics.blocks import noise_blocks
 from ..numerics.kernels import work as kernels
@@ -22,8 +24,10 @@ EXACT_STEP, EULER_STEP = 0.5, 0.1  # default steps, in units of the fastest rela
 COMMUTES = 1e-10  # largest part of A0 outside the diagonal, in the modes of A, that counts as rounding
 SLOW_NODES = 24  # nodes in time of the slow-limit dissipation of ramps between matrices that do not commute
 
+Energies = tuple[FloatArray, FloatArray, FloatArray]
 
-def reversible_rates(reference: Modal, operator: Modal) -> tuple[np.ndarray, np.ndarray] | None:
+
+def reversible_rates(reference: Modal, operator: Modal) -> tuple[FloatArray, FloatArray] | None:
     """Eigenvalues (d,) of both matrices in the modes that they share, or None where they share none."""
     rates = operator.spectrum
     if isinstance(reference, Diagonal) and np.ptp(reference.rates) == 0.0:
@@ -36,30 +40,35 @@ def reversible_rates(reference: Modal, operator: Modal) -> tuple[np.ndarray, np.
     return (np.diag(seen).copy(), modes.rates) if rest <= COMMUTES * reference.bounds[0] else None
 
 
-def _midpoints(n_steps: int) -> np.ndarray:
+def _midpoints(n_steps: int) -> FloatArray:
     """Fractions of the ramp at the start, in the middle of each step, and at the end: (n_steps + 2,)."""
     return np.concatenate(([0.0], (np.arange(n_steps) + 0.5) / n_steps, [1.0]))
 
 
-def _in_tiles(run, n_paths: int, rng, workers, numbers=np.inf) -> tuple[np.ndarray, np.ndarray]:
-    """Work and heat (n_paths,) of ``run(generator, number of paths)``, a tile of paths a generator."""
+def _in_tiles(
+    run: Callable[[np.random.Generator, int], Energies], n_paths: int, rng: np.random.Generator, workers: int | None,
+    numbers: float = np.inf,
+) -> Energies:  # fmt: skip
+    """Work, heat and last energy (n_paths,) of ``run(generator, number of paths)``, one generator per tile of paths."""
     sizes = [tile.stop - tile.start for tile in parts(n_paths, PATH_TILE)]
-    work, heat = zip(*run_chains(run, rng, sizes, workers, numbers), strict=True)
-    return np.concatenate(work), np.concatenate(heat)
+    work, heat, stored = zip(*run_chains(run, rng, sizes, workers, numbers), strict=True)
+    return np.concatenate(work), np.concatenate(heat), np.concatenate(stored)
 
 
 @dataclass(frozen=True)
 class ModeRamp:
-    """A ramp in shared modes, each step by its exact law: ``rates`` (n_steps + 2, d), one row a constant piece."""
+    """A ramp in shared modes, each step by its exact law: ``rates`` (n_steps + 2, d), one row per constant piece."""
 
-    rates: np.ndarray
+    rates: FloatArray
     duration: float
     protocol: str
 
     stepping = "exact"
 
     @classmethod
-    def planned(cls, first, last, duration, n_steps, protocol) -> "ModeRamp":
+    def planned(
+        cls, first: FloatArray, last: FloatArray, duration: float, n_steps: int | None, protocol: str
+    ) -> "ModeRamp":
         """The ramp between eigenvalues (d,), by default in steps of half the fastest relaxation time."""
         n_steps = n_steps or cls.default_steps(first, last, duration)
         s = _midpoints(n_steps)[:, None]
@@ -68,7 +77,7 @@ class ModeRamp:
         return cls(((1.0 - s) / np.sqrt(first) + s / np.sqrt(last)) ** -2.0, duration, protocol)
 
     @staticmethod
-    def default_steps(first, last, duration) -> int:
+    def default_steps(first: FloatArray, last: FloatArray, duration: float) -> int:
         """Steps of half the fastest relaxation time."""
         return int(np.ceil(duration * max(first.max(), last.max()) / EXACT_STEP))
 
@@ -81,20 +90,22 @@ class ModeRamp:
         """Steps of the ramp."""
         return len(self.rates) - 2
 
-    def walk(self, n_paths: int, rng, workers) -> tuple[np.ndarray, np.ndarray]:
-        """Work and heat (n_paths,) of paths that start in equilibrium."""
+    def simulate_paths(self, n_paths: int, rng: np.random.Generator, workers: int | None) -> Energies:
+        """Work, heat and last energy (n_paths,) of paths that start in equilibrium."""
         step = self.duration / self.n_steps
         during = self.rates[1:-1]
         decay, noise_std = np.exp(-step * during), np.sqrt(rise(during, 2.0 * step))
 
-        def tile(generator, paths):
+        def tile(generator: np.random.Generator, paths: int) -> Energies:
             work, heat, x = self._tile(generator, paths, decay, noise_std)
             work += 0.5 * (self.rates[-1] - self.rates[-2]) * x**2
-            return work.sum(axis=1), heat.sum(axis=1)
+            return work.sum(axis=1), heat.sum(axis=1), 0.5 * x**2 @ self.rates[-1]
 
         return _in_tiles(tile, n_paths, rng, workers, n_paths * during.size)
 
-    def _tile(self, generator, paths, decay, noise_std):
+    def _tile(
+        self, generator: np.random.Generator, paths: int, decay: FloatArray, noise_std: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Work, heat and x (paths, d) up to the last relaxation."""
         d = self.rates.shape[1]
         x = generator.standard_normal((paths, d)) / np.sqrt(self.rates[0])
@@ -102,13 +113,12 @@ class ModeRamp:
         start = 0
         for noise in noise_blocks(generator, self.n_steps, x.shape):
             end = start + len(noise)
-            kernels.ramp_steps(
-                self.rates[start : end + 1], decay[start:end], noise_std[start:end], noise, x, work, heat
-            )
+            of_steps = self.rates[start : end + 1], decay[start:end], noise_std[start:end]
+            kernels.ramp_steps(*of_steps, noise, x, work, heat)
             start = end
         return work, heat, x
 
-    def log_mean_exponentials(self, factors) -> np.ndarray:
+    def log_mean_exponentials(self, factors: ArrayLike) -> np.ndarray:
         """``ln <e^{-c w}>`` over the paths, exactly, for each real or complex c; infinite where there is no mean."""
         rates, lost = self.rates, -np.expm1(-2.0 * self.duration / self.n_steps * self.rates[1:-1])
         return np.array([log_mean_exponential(rates, lost, c) for c in np.asarray(factors).tolist()])
@@ -138,10 +148,10 @@ class EulerRamp:
     duration: float
     n_steps: int
 
-    stepping = "euler"
+    stepping, protocol = "euler", "linear"
 
     @classmethod
-    def planned(cls, first, last, duration, n_steps) -> "EulerRamp":
+    def planned(cls, first: Modal, last: Modal, duration: float, n_steps: int | None) -> "EulerRamp":
         """The ramp, by default in steps of a tenth of the fastest relaxation time."""
         least = int(np.floor(0.5 * duration * max(first.bounds[1], last.bounds[1]))) + 1
         n_steps = n_steps or cls.default_steps(first, last, duration)
@@ -150,7 +160,7 @@ class EulerRamp:
         return cls(first, last, duration, n_steps)
 
     @staticmethod
-    def default_steps(first, last, duration) -> int:
+    def default_steps(first: Modal, last: Modal, duration: float) -> int:
         """Steps of a tenth of the fastest relaxation time."""
         return int(np.ceil(duration * max(first.bounds[1], last.bounds[1]) / EULER_STEP))
 
@@ -158,18 +168,19 @@ class EulerRamp:
         """The same ramp backwards."""
         return EulerRamp(self.last, self.first, self.duration, self.n_steps)
 
-    def walk(self, n_paths: int, rng, workers) -> tuple[np.ndarray, np.ndarray]:
-        """Work and heat (n_paths,) of paths that start in equilibrium."""
+    def simulate_paths(self, n_paths: int, rng: np.random.Generator, workers: int | None) -> Energies:
+        """Work, heat and last energy (n_paths,) of paths that start in equilibrium."""
         return _in_tiles(self._tile, n_paths, rng, workers)
 
-    def _products(self, x):
+    def _products(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """A0 x and (A - A0) x for paths in rows."""
         start = np.ascontiguousarray(self.first.matvec(x.T).T)
         return start, np.ascontiguousarray(self.last.matvec(x.T).T) - start
 
-    def _tile(self, generator, paths):
-        white = generator.standard_normal((self.first.shape[0], paths))
-        x = np.ascontiguousarray(self.first.function(lambda rates: rates**-0.5, white).T)
+    def _tile(self, generator: np.random.Generator, paths: int) -> Energies:
+        """Work, heat and last energy (paths,)."""
+        normals = generator.standard_normal((self.first.shape[0], paths))
+        x = np.ascontiguousarray(self.first.function(lambda rates: rates**-0.5, normals).T)
         h, noise = self.duration / self.n_steps, np.empty_like(x)
         work, heat, energy, before = np.zeros((4, paths))
         products, fraction, shadow = self._products(x), 0.0, 0.0
@@ -184,7 +195,7 @@ class EulerRamp:
             kernels.path_steps(old, x, force, products[0] + s * products[1], heat)
         kernels.shadow_energy(x, *products, fraction, shadow, before)
         kernels.shadow_energy(x, *products, 1.0, 0.0, energy)
-        return work + energy - before, heat
+        return work + energy - before, heat, energy
 
     def slow_limit(self) -> float:
         """Dissipation, the time integral of (1/2) sum_ij A'_ij^2 / (l_i l_j (l_i + l_j)) in the modes of A(t)."""
@@ -204,3 +215,6 @@ class EulerRamp:
         inner = root @ self.last.function(np.reciprocal, identity) @ root
         cross = np.sqrt(np.maximum(scipy.linalg.eigvalsh(inner), 0.0)).sum()
         return float((self.first.trace(np.reciprocal) + self.last.trace(np.reciprocal) - 2.0 * cross) / self.duration)
+
+
+Ramp = ModeRamp | EulerRamp

@@ -1,4 +1,4 @@
-"""Drives of `logdet`: which ramp a duration stands for, what its work will be like, and how slow it has to be.
+"""Schedules of ramps: which ramp a duration stands for, what its work will be like, and how slow it has to be.
 
 Where both matrices share their modes, the mean of e^{-c w} over the paths of a ramp is a Gaussian integral that is
 done step by step: the dissipation, the variance and the skewness of e^{-w} are then known before any path is run.
@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._typing import FloatArray
 from ..operators import Modal
 from .ramps import EulerRamp, ModeRamp
 
@@ -26,7 +27,7 @@ DIFFERENCE = 0.01  # in c, for the derivatives of ln <e^{-c w}>; less where that
 ROUNDED = 1e-6  # variance of e^{-w} below which its skewness is lost in rounding, and small
 SPACING = 0.25  # of the quadrature of `_overlap`, exact to QUADRATURE
 TILTS, QUADRATURE = 0.5 + 1.0j * SPACING * np.arange(21), 1e-5
-MOST_DRAWS = 2 * 10**9  # normal numbers that a planned run may take to simulate: some ten seconds a core
+MOST_NORMALS = 2 * 10**9  # normal numbers that a planned run may take to simulate: some ten seconds a core
 HALVINGS = 3  # of the bracket, a factor of 2: the duration is found to within 9 %
 
 
@@ -51,20 +52,20 @@ class Forecast:
     skewness: float
     overlap: float
 
-    def strain(self, estimator: str, n_paths: int) -> float:
-        """How far an estimate from so many paths is from being trustworthy; at most 1 where it is."""
-        strain = self.dissipation / PLANNED_DISSIPATION[estimator]
-        if strain > 1.0:
-            return strain
+    def reliability_ratio(self, estimator: str, n_paths: int) -> float:
+        """What is most critical of an estimate from so many paths over its limit: at most 1 where it can be trusted."""
+        ratio = self.dissipation / PLANNED_DISSIPATION[estimator]
+        if ratio > 1.0:
+            return ratio
         price = 0.25 / self.overlap if estimator == "bar" else 1.0 + self.spread  # paths for an effective one
-        strain = max(strain, PLANNED_PATHS * FEW_PATHS * price / n_paths)
+        ratio = max(ratio, PLANNED_PATHS * FEW_PATHS * price / n_paths)
         if estimator == "jarzynski":
-            strain = max(strain, self.skewness / (2.0 * np.sqrt(n_paths)) / PLANNED_SHIFT)
+            ratio = max(ratio, self.skewness / (2.0 * np.sqrt(n_paths)) / PLANNED_SHIFT)
         if estimator == "gaussian":
             variance, third = self.cumulants
             error = np.sqrt((variance + 0.5 * variance**2) / n_paths)
-            strain = max(strain, abs(third) / 6.0 / error / PLANNED_BIAS) if error > 0.0 else strain
-        return float(strain)
+            ratio = max(ratio, abs(third) / 6.0 / error / PLANNED_BIAS) if error > 0.0 else ratio
+        return float(ratio)
 
     def error(self, estimator: str) -> float:
         """Standard error of ln det from one path ("bar": from one each way), as that of many shows it."""
@@ -75,7 +76,7 @@ class Forecast:
 class NormalForecast(Forecast):
     """For work that is normal: its variance is twice the dissipation."""
 
-    def __init__(self, dissipation: float):
+    def __init__(self, dissipation: float) -> None:
         self.dissipation, self.cumulants = dissipation, (2.0 * dissipation, 0.0)
         with np.errstate(over="ignore"):
             self.spread = float(np.expm1(2.0 * dissipation))
@@ -86,12 +87,12 @@ class NormalForecast(Forecast):
 class ModeForecast(Forecast):
     """For a ramp in shared modes: exact but for small differences in place of derivatives."""
 
-    def __init__(self, ramp: ModeRamp):
+    def __init__(self, ramp: ModeRamp) -> None:
         self.ramp = ramp
         self.difference = 0.5 * float(np.sum(np.log(ramp.rates[-1] / ramp.rates[0])))
 
     @cached_property
-    def _near_zero(self):
+    def _near_zero(self) -> tuple[float, np.ndarray]:
         """h, and ln <e^{-c w}> at c = -2h, -h, h, 2h."""
         h = DIFFERENCE
         while not np.isfinite(self.ramp.log_mean_exponentials([-20.0 * h, 20.0 * h])).all():
@@ -109,7 +110,7 @@ class ModeForecast(Forecast):
         third = (far_below - 2.0 * below + 2.0 * above - far_above) / (2.0 * h**3)
         return float(max(below + above, 0.0) / h**2), float(third)
 
-    def _tilted(self, c) -> np.ndarray:
+    def _tilted(self, c: np.ndarray) -> np.ndarray:
         """ln <e^{-c (w - dF)}>."""
         return self.ramp.log_mean_exponentials(c) + c * self.difference
 
@@ -145,11 +146,11 @@ def _overlap(tilted: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class ModeDrive:
-    """Drives of modes from the rates `first` to `last` (d,), each step by its exact law."""
+class ModeSchedule:
+    """Ramps of modes from the rates `first` to `last` (d,), each step by its exact law."""
 
-    first: np.ndarray
-    last: np.ndarray
+    first: FloatArray
+    last: FloatArray
     n_steps: int | None
     protocol: str
 
@@ -166,8 +167,8 @@ class ModeDrive:
         """What its work will be like."""
         return ModeForecast(self.ramp(duration))
 
-    def draws(self, duration: float) -> float:
-        """Normal numbers for a path of it."""
+    def normals(self, duration: float) -> float:
+        """Normal numbers that one path takes."""
         return self.first.size * (self.n_steps or ModeRamp.default_steps(self.first, self.last, duration))
 
     @property
@@ -177,8 +178,8 @@ class ModeDrive:
 
 
 @dataclass(frozen=True)
-class EulerDrive:
-    """Drives between two matrices by Euler steps; their work is forecast as that of slow ramps, which is more."""
+class EulerSchedule:
+    """Linear ramps between two matrices by Euler steps; their work is forecast as that of slow ramps, which is more."""
 
     first: Modal
     last: Modal
@@ -197,8 +198,8 @@ class EulerDrive:
         """What its work will be like."""
         return NormalForecast(self.action / duration)
 
-    def draws(self, duration: float) -> float:
-        """Normal numbers for a path of it."""
+    def normals(self, duration: float) -> float:
+        """Normal numbers that one path takes."""
         return self.first.shape[0] * EulerRamp.default_steps(self.first, self.last, duration)
 
     @property
@@ -207,14 +208,15 @@ class EulerDrive:
         return float(max(self.first.bounds[1], self.last.bounds[1]))
 
 
+Schedule = ModeSchedule | EulerSchedule
+
+
 def fewest_paths(estimator: str) -> int:
     """Paths that are enough on the slowest of ramps, where each is an effective one ("bar": each pair half of one)."""
     return int(PLANNED_PATHS * FEW_PATHS * (0.5 if estimator == "bar" else 1.0))
 
 
-def trusted_duration(
-    drive: ModeDrive | EulerDrive, estimator: str, n_paths: int, atol: float | None = None
-) -> float | None:
+def trusted_duration(schedule: Schedule, estimator: str, n_paths: int, atol: float | None = None) -> float | None:
     """Shortest duration, to within 9 %, from which on the work of so many paths is forecast to be trustworthy.
 
     With `atol` also to have that standard error. None if its simulation would take too long, or so few paths are never
@@ -223,50 +225,53 @@ def trusted_duration(
     if n_paths < fewest_paths(estimator):
         return None
 
-    def strain(duration):
-        forecast = drive.forecast(duration)
+    def ratio(duration: float) -> float:
+        forecast = schedule.forecast(duration)
         excess = 0.0 if atol is None else forecast.error(estimator) / np.sqrt(n_paths) / atol
-        return max(forecast.strain(estimator, n_paths), excess)
+        return max(forecast.reliability_ratio(estimator, n_paths), excess)
 
-    duration = 0.5 / drive.fastest
-    while strain(duration) > 1.0:
+    duration = 0.5 / schedule.fastest
+    while ratio(duration) > 1.0:
         duration *= 2.0
-        if drive.draws(duration) * max(n_paths, DEFAULT_PATHS) > MOST_DRAWS or duration * drive.fastest > MOST_DRAWS:
+        normals = schedule.normals(duration) * max(n_paths, DEFAULT_PATHS)
+        if max(normals, duration * schedule.fastest) > MOST_NORMALS:
             return None
     low = 0.5 * duration
     for _ in range(HALVINGS):
         middle = np.sqrt(low * duration)
-        low, duration = (middle, duration) if strain(middle) > 1.0 else (low, middle)
+        low, duration = (middle, duration) if ratio(middle) > 1.0 else (low, middle)
     return float(duration)
 
 
-def planned(drive, estimator: str, duration, n_paths, atol) -> tuple[float, int]:
+def planned(
+    schedule: Schedule, estimator: str, duration: float | None, n_paths: int | None, atol: float | None
+) -> tuple[float, int]:
     """The duration and the number of paths, as given or as they should be."""
     if duration is not None and (n_paths is not None or atol is None):
         return duration, n_paths or DEFAULT_PATHS
     if atol is not None and estimator == "gaussian":
-        raise ValueError('atol plans the scatter of e^{-w}, and estimator="gaussian" has a bias beside; give n_paths')
+        raise ValueError('atol plans the scatter of e^{-w}, and estimator="gaussian" has a bias as well; give n_paths')
     if duration is None:
         least = int(PLANNED_PATHS * FEW_PATHS)  # the price of an effective path is 1 at best
         if n_paths is not None and n_paths < least:
             raise ValueError(f"n_paths must be at least {least} where no duration is given, got {n_paths}")
-        duration = trusted_duration(drive, estimator, n_paths or DEFAULT_PATHS, atol if n_paths else None)
+        duration = trusted_duration(schedule, estimator, n_paths or DEFAULT_PATHS, atol if n_paths else None)
         if duration is None:
-            raise ValueError(_too_long(drive, estimator, n_paths or DEFAULT_PATHS))
+            raise ValueError(_too_long(schedule, estimator, n_paths or DEFAULT_PATHS))
     if n_paths is not None or atol is None:
         return duration, n_paths or DEFAULT_PATHS
-    wanted = (drive.forecast(duration).error(estimator) / atol) ** 2
-    if wanted * drive.draws(duration) > MOST_DRAWS:
+    wanted = (schedule.forecast(duration).error(estimator) / atol) ** 2
+    if wanted * schedule.normals(duration) > MOST_NORMALS:
         raise ValueError(
             f"atol = {atol:.3g} would take {wanted:.2g} paths of {duration:.4g} RC, more than can be simulated "
-            f"({MOST_DRAWS:.0e} normal numbers); raise atol or the duration, or take a reference closer to A"
+            f"({MOST_NORMALS:.0e} normal numbers); raise atol or the duration, or take a reference closer to A"
         )
     return duration, max(DEFAULT_PATHS, int(np.ceil(wanted)))
 
 
-def _too_long(drive, estimator: str, n_paths: int) -> str:
-    slow = drive.action / PLANNED_DISSIPATION[estimator]
-    steps = "" if drive.n_steps is None else f" in {drive.n_steps} steps"
+def _too_long(schedule: Schedule, estimator: str, n_paths: int) -> str:
+    slow = schedule.action / PLANNED_DISSIPATION[estimator]
+    steps = "" if schedule.n_steps is None else f" in {schedule.n_steps} steps"
     advice = "" if estimator == "bar" else ', with estimator="bar", which bears faster ramps'
     return (
         f"no duration was given, and {n_paths} paths{steps} slow enough to be trusted (about {slow:.2g} RC) are more "

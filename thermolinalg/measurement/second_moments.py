@@ -22,7 +22,7 @@ from ..numerics.threads import run_chains, threads
 from ..numerics.wishart import wishart_factor
 from ..processes.transitions import psd_factor
 from . import plan
-from .base import CHAINS_FOR_SCATTER, Measurement, Outcome, Run
+from .base import CHAINS_FOR_SCATTER, Average, Outcome, Run
 from .moment_readout import MomentReadOut
 from .source import Products, Source, product_variance
 
@@ -30,7 +30,7 @@ MOST_READS = 10**9  # that can be simulated one by one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SecondMoment(Measurement):
+class SecondMoment(Average):
     """The average of products of reads.
 
     Attributes

@@ -1,13 +1,11 @@
 """`inv`: the inverse of A from the covariance of the voltages of a thermal RC network."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from .. import _validation
 from .._typing import DTypeLike, RNGLike
 from ..hardware.device import Device
-from ..hardware.programming import Programmed, device_for, on_device
+from ..hardware.programming import Programmed, device_for, modal, on_device, with_modes
 from ..hardware.readout import require_noise
 from ..measurement.base import SIMULATORS
 from ..measurement.dynamics import Inertia, dynamics_of
@@ -16,7 +14,7 @@ from ..measurement.request import DENSE_READS, Request
 from ..measurement.second_moments import SecondMoment, planned, require_few
 from ..measurement.source import Products
 from ..measurement.spectral_source import SpectralSource
-from ..operators import Dense, Krylov, Matrix, Modal, as_operator
+from ..operators import Matrix
 from ..results import Estimate
 from .shared_docstrings import documented
 
@@ -125,28 +123,14 @@ def inv(
     request = Request.of(duration, n_reads, read_spacing, rtol)
     generator, workers = _validation.generator(rng), _validation.workers(workers)
 
-    machine, loaded = on_device(_with_entries(A), device, None, generator)
-    source = SpectralSource(_modal(machine.operator), dynamics_of(dynamics, machine.operator), dtype)
+    machine, loaded = on_device(with_modes(A), device, None, generator)
+    source = SpectralSource(modal(machine.operator), dynamics_of(dynamics, machine.operator), dtype)
     moments = _moments(source, request, device, n_chains, loaded)
     if request.rtol is not None:
         moments = planned(moments, request.rtol, *_known(machine, moments), "A^-1")
     if dtype == np.float32:
         _require_single_precision(source, moments.products, device, moments.choose(simulator))
     return moments.settled(burn_in, "A^-1").estimate(simulator, generator, workers, clipped=machine.clipped)
-
-
-def _with_entries(A: Matrix | Programmed) -> Modal | Programmed:
-    """A as something that has a spectrum: what is known by products alone is made dense."""
-    if isinstance(A, Programmed):
-        return replace(A, operator=_modal(A.operator), target=_modal(A.target))
-    return _modal(as_operator(A))
-
-
-def _modal(operator: Modal | Krylov) -> Modal:
-    if isinstance(operator, Modal):
-        return operator
-    array = operator.dense()
-    return Dense((array + array.T) / 2.0)
 
 
 def _moments(source: SpectralSource, request: Request, device: Device, n_chains: int, loaded: bool) -> SecondMoment:

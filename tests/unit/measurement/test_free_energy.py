@@ -39,10 +39,10 @@ def tile_of(ramp):
     def run(noise):
         paths = noise.shape[1]
         if isinstance(ramp, EulerRamp):
-            return ramp._tile(Fed(noise), paths)
+            return ramp._tile(Fed(noise), paths)[:2]
         step, during = ramp.duration / ramp.n_steps, ramp.rates[1:-1]
-        decay, kick = np.exp(-step * during), np.sqrt(-np.expm1(-2.0 * step * during) / during)
-        work, heat, x = ramp._tile(Fed(noise), paths, decay, kick)
+        decay, noise_std = np.exp(-step * during), np.sqrt(-np.expm1(-2.0 * step * during) / during)
+        work, heat, x = ramp._tile(Fed(noise), paths, decay, noise_std)
         return (work + 0.5 * (ramp.rates[-1] - ramp.rates[-2]) * x**2).sum(axis=1), heat.sum(axis=1)
 
     return run
@@ -162,11 +162,11 @@ def test_heat_is_the_stratonovich_integral():
 def test_first_law_of_the_ramp_kernels(kind):
     rng = np.random.default_rng(24)
     if kind == "modes":
-        rates, decay, kick = rng.random((5, 3)) + 0.5, rng.random((4, 3)), rng.random((4, 3))
+        rates, decay, noise_std = rng.random((5, 3)) + 0.5, rng.random((4, 3)), rng.random((4, 3))
         x = rng.standard_normal((2, 3))
         start = 0.5 * rates[0] * x**2
         work, heat = np.zeros((2, 2, 3))
-        kernels.ramp_steps(rates, decay, kick, rng.standard_normal((4, 2, 3)), x, work, heat)
+        kernels.ramp_steps(rates, decay, noise_std, rng.standard_normal((4, 2, 3)), x, work, heat)
         np.testing.assert_allclose(work + heat, 0.5 * rates[-1] * x**2 - start, rtol=1e-12)
         return
     A0, A = spd(rng, 3), spd(rng, 3)
@@ -219,6 +219,26 @@ def test_estimators_on_work_known_in_closed_form():
     assert free_energy.gaussian(forward).stderr == pytest.approx(np.sqrt((v + v**2 / 2) / n), rel=0.05)
     assert free_energy.jarzynski(forward).effective_paths == pytest.approx(n * np.exp(-v), rel=0.05)
     assert free_energy.bar(forward, reverse).stderr < free_energy.jarzynski(forward).stderr
+
+
+def test_shares_are_the_slopes_in_an_error_that_all_work_has_in_common():
+    rng, h = np.random.default_rng(28), 1e-5
+    forward, reverse = 1.0 + rng.standard_normal(500), 0.5 + 1.5 * rng.standard_normal(500)
+    both = free_energy.bar(forward, reverse)
+    slopes = [(free_energy.bar(forward + a * h, reverse + b * h).difference - both.difference) / h
+              for a, b in ((1, 0), (0, 1))]  # fmt: skip
+    assert np.abs(slopes) == pytest.approx(both.shares, rel=1e-3)
+    assert 0.3 < both.shares[0] < 0.7
+    for estimate in (free_energy.jarzynski, free_energy.gaussian):
+        assert estimate(forward).shares == (1.0,)
+        assert (estimate(forward + h).difference - estimate(forward).difference) / h == pytest.approx(1.0, rel=1e-6)
+
+
+def test_work_without_overlap_is_refused():
+    with pytest.raises(
+        FloatingPointError, match="do not overlap at all: least forward work 900, least reverse work 800"
+    ):
+        free_energy.bar(np.array([900.0, 1000.0]), np.array([800.0, 1e3]))
 
 
 def test_equal_work_has_no_error():

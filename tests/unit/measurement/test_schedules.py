@@ -8,9 +8,9 @@ import scipy.special
 from thermolinalg.measurement.ramps import ModeRamp
 from thermolinalg.measurement.schedules import (
     PLANNED_DISSIPATION,
-    EulerDrive,
-    ModeDrive,
+    EulerSchedule,
     ModeForecast,
+    ModeSchedule,
     NormalForecast,
     trusted_duration,
 )
@@ -86,7 +86,7 @@ def test_forecast_of_a_sudden_jump_has_the_known_mean_and_variance():
     forecast = ModeForecast(ModeRamp.planned(np.array([1.0]), np.array([1000.0]), 1e-12, 1, "linear"))
     assert forecast.dissipation == pytest.approx(0.5 * 999.0 - 0.5 * np.log(1000.0), rel=1e-2)
     assert forecast.cumulants[0] == pytest.approx(0.5 * 999.0**2, rel=2e-2)
-    assert forecast.strain("bar", 10**6) > 100.0
+    assert forecast.reliability_ratio("bar", 10**6) > 100.0
 
 
 @pytest.mark.parametrize("dissipation", [0.01, 0.3, 2.0])
@@ -108,30 +108,30 @@ def test_forecast_of_normal_work_agrees_with_quadrature(dissipation):
 def test_overlap_is_that_of_sampled_paths(rng):
     for arguments in RAMPS:
         ramp, _, difference = case(*arguments)
-        accepted = scipy.special.expit(difference - ramp.walk(4000, rng, 1)[0])
+        accepted = scipy.special.expit(difference - ramp.simulate_paths(4000, rng, 1)[0])
         gap = ModeForecast(ramp).overlap - accepted.mean()
         assert abs(gap) < 5 * accepted.std() / np.sqrt(4000)
 
 
 def test_no_work_is_trusted():
     same = np.array([2.0, 3.0])
-    drive = ModeDrive(same, same, None, "linear")
-    forecast = drive.forecast(1.0)
+    schedule = ModeSchedule(same, same, None, "linear")
+    forecast = schedule.forecast(1.0)
     assert forecast.dissipation == pytest.approx(0.0, abs=1e-12)
     assert forecast.skewness == forecast.error("jarzynski") == 0.0
     for estimator in PLANNED_DISSIPATION:
-        assert forecast.strain(estimator, 1000) < 0.1
+        assert forecast.reliability_ratio(estimator, 1000) < 0.1
     assert forecast.error("bar") < 0.02  # the overlap is known to 1e-5
-    assert NormalForecast(0.0).strain("gaussian", 1000) < 0.1
+    assert NormalForecast(0.0).reliability_ratio("gaussian", 1000) < 0.1
 
 
 @pytest.mark.parametrize("estimator", ["jarzynski", "bar", "gaussian"])
 def test_trusted_duration_is_the_shortest_that_is(estimator):
-    drive = ModeDrive(np.full(6, 1.0), np.array([0.3, 0.5, 0.8, 1.2, 1.5, 1.7]), None, "linear")
-    duration = trusted_duration(drive, estimator, 400)
-    assert drive.forecast(duration).strain(estimator, 400) <= 1.0
+    schedule = ModeSchedule(np.full(6, 1.0), np.array([0.3, 0.5, 0.8, 1.2, 1.5, 1.7]), None, "linear")
+    duration = trusted_duration(schedule, estimator, 400)
+    assert schedule.forecast(duration).reliability_ratio(estimator, 400) <= 1.0
     shorter = duration / 1.1
-    assert drive.forecast(shorter).strain(estimator, 400) > 1.0 or shorter < 0.25 / drive.fastest
+    assert schedule.forecast(shorter).reliability_ratio(estimator, 400) > 1.0 or shorter < 0.25 / schedule.fastest
 
 
 def test_slow_limit_is_an_upper_bound_of_linear_ramps(rng):
@@ -148,11 +148,11 @@ def test_slow_limit_is_an_upper_bound_of_linear_ramps(rng):
         start = np.append(np.linalg.inv(first).ravel(), 0.0)
         work = scipy.integrate.solve_ivp(moments, (0.0, duration), start, method="LSODA", rtol=1e-10, atol=1e-12)
         dissipated = work.y[-1, -1] - 0.5 * (np.linalg.slogdet(last)[1] - np.linalg.slogdet(first)[1])
-        drive = EulerDrive(Dense(first), Dense(last), None)
-        assert 0.0 < dissipated < drive.forecast(duration).dissipation * (1 + 1e-6)
+        schedule = EulerSchedule(Dense(first), Dense(last), None)
+        assert 0.0 < dissipated < schedule.forecast(duration).dissipation * (1 + 1e-6)
 
 
 def test_euler_schedules_count_their_steps():
-    drive = EulerDrive(Diagonal([1.0, 2.0]), Dense(np.array([[3.0, 1.0], [1.0, 2.0]])), None)
-    assert drive.ramp(2.0).n_steps * 2 == drive.draws(2.0)
-    assert drive.fastest == pytest.approx((5 + np.sqrt(5)) / 2)
+    schedule = EulerSchedule(Diagonal([1.0, 2.0]), Dense(np.array([[3.0, 1.0], [1.0, 2.0]])), None)
+    assert schedule.ramp(2.0).n_steps * 2 == schedule.normals(2.0)
+    assert schedule.fastest == pytest.approx((5 + np.sqrt(5)) / 2)

@@ -1,5 +1,7 @@
 """`logdet` and `det`: references, protocols, labels, costs and refusals; calibration is in tests/statistical."""
 
+import copy
+import pickle
 import re
 import warnings
 
@@ -9,12 +11,14 @@ import scipy.integrate
 import scipy.linalg
 import scipy.sparse
 
-from thermolinalg.errors import NotPositiveDefinite, UnreliableWork
+from thermolinalg.errors import NoClosedLaw, NotPositiveDefinite, UnreliableWork
 from thermolinalg.hardware.device import Device
+from thermolinalg.hardware.programming import program
 from thermolinalg.measurement import schedules
 from thermolinalg.measurement.ramps import EulerRamp, ModeRamp, reversible_rates
-from thermolinalg.operators import Dense, Diagonal, Kronecker, LowRank
+from thermolinalg.operators import Dense, Diagonal, Kronecker, Krylov, LowRank
 from thermolinalg.primitives.logdet import det, logdet
+from thermolinalg.results import Estimate
 
 A3 = np.array([[2.0, 0.4, 0.1], [0.4, 1.5, -0.2], [0.1, -0.2, 1.2]])
 OTHER = np.array([[1.0, -0.3, 0.0], [-0.3, 1.4, 0.2], [0.0, 0.2, 1.8]])
@@ -180,7 +184,7 @@ def test_optimal_is_labelled_and_dissipates_less():
 
 
 def test_warns_where_the_average_is_dominated_by_few_paths(monkeypatch):
-    monkeypatch.setattr(schedules, "MOST_DRAWS", 10**6)  # no long search for a duration to name
+    monkeypatch.setattr(schedules, "MOST_NORMALS", 10**6)  # no long search for a duration to name
     many = np.diag(np.repeat([0.3, 3.0], 6))
     with pytest.warns(UnreliableWork, match=r"of 300 paths rule the Jarzynski average .*: take a"):
         logdet(many, duration=0.5, n_paths=300, n_steps=5, rng=9)
@@ -221,7 +225,7 @@ def test_the_duration_that_a_warning_names_is_enough(estimator):
 
 
 def test_a_ramp_that_takes_too_long_to_simulate_is_not_planned(monkeypatch):
-    monkeypatch.setattr(schedules, "MOST_DRAWS", 10**6)
+    monkeypatch.setattr(schedules, "MOST_NORMALS", 10**6)
     hard = np.diag([1e-3, 1.0])
     with pytest.raises(ValueError, match=r'slow enough to be trusted .* estimator="bar", which bears'):
         logdet(hard)
@@ -268,7 +272,8 @@ def test_cost_counts_every_path_and_both_matrices():
     assert r.cost.relax == pytest.approx(600 * r.burn_in * 1e-6)
     assert r.cost.load == pytest.approx(2 * 9 * 16 / 1e9)
     assert r.cost.conversions == 9 + 9 + 600
-    assert r.cost.stored_energy == pytest.approx(600 * 3 / (2 * 4.0))
+    fine = logdet(A3, OTHER, estimator="bar", device=device, rng=10, **QUICK | {"n_steps": 400})
+    assert fine.cost.stored_energy == pytest.approx(3 / (2 * 4.0), rel=5 * np.sqrt(2 / (3 * 600)) + 0.03)
     assert r.cost.joule_heat == 0.0
 
 
@@ -278,6 +283,79 @@ def test_device_rounds_the_work_and_adds_read_noise():
     assert read.clipped["adc"] > 0
     noisy = logdet(A3, device=Device(read_noise=0.1), rng=11, **QUICK)
     assert np.std(noisy.work - logdet(A3, rng=11, **QUICK).work) == pytest.approx(0.1, rel=0.2)
+
+
+def test_energies_are_means_of_the_paths_and_obey_the_first_law():
+    """What enters as work and heat is stored; a run starts with d / 2 in equilibrium, up to its fluctuations."""
+    for estimator, runs in (("jarzynski", 4000), ("bar", 8000)):
+        r = logdet(A3, 2.0, estimator=estimator, duration=2.0, n_steps=40, n_paths=4000, rng=19)
+        both = [w for w in (r.work, r.reverse_work) if w is not None]
+        start = r.cost.stored_energy - r.cost.stochastic_heat / runs - np.mean(both)
+        assert abs(start - 1.5) < 5 * np.sqrt(1.5 / runs)
+
+
+def test_lowering_a_stiffness_takes_heat_up_and_the_way_back_gives_it_off():
+    down, up = (logdet(last, first, duration=20.0, n_paths=1000, rng=20).cost.stochastic_heat / 1000
+                for last, first in ((np.eye(2), 4.0), (4.0 * np.eye(2), 1.0)))  # fmt: skip
+    assert down == pytest.approx(np.log(4.0), abs=0.2)  # slow: the energy stays, and heat is minus the work
+    assert up == pytest.approx(-np.log(4.0), abs=0.2)
+    both = logdet(np.eye(2), 4.0, duration=20.0, n_paths=1000, rng=20, estimator="bar").cost.stochastic_heat / 2000
+    assert abs(both) < 0.2
+
+
+# The result ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [logdet, det])
+def test_result_is_an_estimate_of_a_number(function):
+    device = Device(beta=2.0, adc_bits=8, adc_range=0.3)
+    r = function(A3, OTHER, device=device, rng=21, **QUICK | {"n_steps": 40})
+    assert isinstance(r, Estimate)
+    assert r.value.shape == r.stderr.shape == ()
+    assert isinstance(r.value, float)
+    assert str(r).startswith(f"WorkEstimate: {float(r.value):.6g} +- {float(r.stderr):.2g} (jarzynski)")
+    assert (r.stderr_kind, r.simulator, r.n_chains, r.device) == ("paths", "path", 1, device)
+    assert (r.duration, r.n_reads, set(r.clipped)) == (10.0, None, {"matrix", "dac", "adc"})
+    assert f"saturated: {r.clipped['adc']} in adc" in str(r)
+    assert "does not cover what adc_bits" in str(r)
+    assert r.to_frame().shape == (1, 2)
+
+
+@pytest.mark.parametrize("function", [logdet, det])
+def test_bounds_and_cost_are_computed_lazily_and_survive_pickling(function):
+    r = function(A3, OTHER, rng=22, **QUICK | {"n_steps": 40})
+    late = ("slow_limit", "bound", "cost", "burn_in", "stderr_source")
+    assert all(callable(vars(r)[name]) for name in late)
+    for twin in (copy.copy(r), copy.deepcopy(r), pickle.loads(pickle.dumps(r))):
+        for name in (*late[:-1], "value", "stderr", "reference", "n_steps", "protocol", "estimator", "stepping"):
+            assert getattr(twin, name) == getattr(r, name)
+        np.testing.assert_array_equal(twin.work, r.work)
+    assert r.bound is r.bound
+    with pytest.raises(AttributeError):
+        r.bound = 0.0
+
+
+def test_a_matrix_on_the_device_is_not_loaded_again():
+    device = Device(matrix_bits=6, mismatch=0.02, bandwidth=1e9, dac_bits=16)
+    held = program(Dense(A3), device)
+    once, again = logdet(A3, device=device, rng=23, **QUICK), logdet(held, rng=23, **QUICK)
+    assert once.value == again.value
+    assert once.cost.load == pytest.approx((9 * 6 + 3 * 16) / 1e9)
+    assert again.cost.load == pytest.approx(3 * 16 / 1e9)  # the reference
+    assert det(held, rng=23, **QUICK).cost.load == again.cost.load
+    products = program(Krylov(scipy.sparse.csr_array(A3)), Device())
+    assert logdet(products, rng=23, **QUICK).value == pytest.approx(logdet(A3, rng=23, **QUICK).value)
+    with pytest.raises(ValueError, match="programmed on a device already"):
+        logdet(held, beta=1.0, **QUICK)
+
+
+def test_work_has_paths_and_no_law():
+    path, auto = (logdet(A3, rng=24, simulator=simulator, **QUICK) for simulator in ("path", "auto"))
+    assert path.value == auto.value
+    with pytest.raises(NoClosedLaw, match='no closed law that is drawn at once; use simulator="path"'):
+        logdet(A3, simulator="law", **QUICK)
+    with pytest.raises(ValueError, match="simulator must be one of 'auto', 'law', 'path'"):
+        logdet(A3, simulator="exact", **QUICK)
 
 
 # Bad input -------------------------------------------------------------------------------------------------------
