@@ -45,8 +45,10 @@ class FactorDevice:
         Of a rounding ensemble per run (`thermolinalg.mitigate`); 0 is none.
     method : "digits" or "stochastic"
         Of that ensemble.
+    refine : bool
+        Iterative refinement of `solved`, to `rtol`.
     rtol : float, optional
-        Iterative refinement of `solved` to this relative error.
+        Relative error of `solved`, by refinement.
     """
 
     device: Device
@@ -55,6 +57,7 @@ class FactorDevice:
     burn_in: str | float = "auto"
     members: int = 0
     method: str = "digits"
+    refine: bool = False
     rtol: float | None = None
 
     def __post_init__(self) -> None:
@@ -66,8 +69,12 @@ class FactorDevice:
         _validation.choice(self.method, "mitigation", METHODS)  # the names that ThermodynamicKFAC knows them by
         if self.members and self.device.matrix_bits is None:
             raise ValueError("members > 0 needs a device with matrix_bits: without rounding there is nothing to merge")
+        if not isinstance(self.refine, bool | np.bool_):
+            raise ValueError(f"refine must be True or False, got {self.refine!r}")
+        if self.refine != (self.rtol is not None):
+            raise ValueError("refine=True and rtol go together: the relative error at which refinement stops")
         if self.rtol is not None:
-            _validation.positive(self.rtol, "refine")
+            _validation.positive(self.rtol, "rtol")
             if self.members:
                 raise ValueError("give refine or members (mitigation), not both")
 
@@ -88,7 +95,7 @@ class FactorDevice:
         size = float(np.abs(rhs).max())
         if size == 0.0:
             return Outcome(np.zeros_like(rhs), 0.0, 0.0)
-        if self.rtol is not None:
+        if self.refine:
             protocol = {"refine": True, "rtol": self.rtol, "duration": self.duration, "n_reads": self.n_reads}
         elif self.duration is None:
             protocol = {"n_reads": 1 if self.n_reads is None else self.n_reads}

@@ -175,7 +175,7 @@ class LawRelaxation(Relaxation):
     def _rates(self, duration: float) -> FloatArray:
         operator, damping = self.held.operator, self.held.damping
         if np.isinf(duration):
-            return definite_rates(operator, damping, "give a positive damping, or a finite time")
+            return definite_rates(operator, damping, "give a positive damping, or a finite run_time")
         return np.maximum(operator.rates + damping, STILL / duration if duration > 0.0 else 1.0)
 
 

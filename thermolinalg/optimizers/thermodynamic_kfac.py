@@ -57,8 +57,10 @@ class ThermodynamicKFAC(Optimizer):
         Error mitigation: each run goes through a rounding ensemble of so many members (`thermolinalg.mitigate`).
     mitigation : "digits" or "stochastic"
         Kind of that ensemble.
-    refine : float, optional
-        Iterative refinement of each solution to this relative error ("solve" only).
+    refine : bool
+        Iterative refinement of each solution to `rtol`, as in `thermolinalg.solve` ("solve" only).
+    rtol : float, optional
+        Relative error at which refinement stops.
     momentum : float
         Heavy ball on the preconditioned gradient, in [0, 1).
     tracking : Tracking, optional
@@ -125,7 +127,8 @@ class ThermodynamicKFAC(Optimizer):
         split: str = "pi",
         members: int = 0,
         mitigation: str = "digits",
-        refine: float | None = None,
+        refine: bool = False,
+        rtol: float | None = None,
         momentum: float = 0.0,
         tracking: Tracking | None = None,
         n_devices: int = 1,
@@ -135,10 +138,10 @@ class ThermodynamicKFAC(Optimizer):
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.damping = _validation.positive(damping, "damping")
         self.method = _validation.choice(method, "method", METHODS)
-        if method == "invert" and (duration is not None or refine is not None):
-            raise ValueError('duration and refine belong to method="solve"; method="invert" takes n_reads')
+        if method == "invert" and (duration is not None or refine or rtol is not None):
+            raise ValueError('duration, refine and rtol belong to method="solve"; method="invert" takes n_reads')
         device = Device(beta=np.inf) if device is None else device
-        self.host = FactorDevice(device, duration, n_reads, burn_in, members, mitigation, refine)
+        self.host = FactorDevice(device, duration, n_reads, burn_in, members, mitigation, refine, rtol)
         self.split = _validation.choice(split, "split", ("pi", "even", "each"))
         self.momentum = fraction(momentum, "momentum")
         self.tracking = Tracking() if tracking is None else tracking

@@ -8,6 +8,7 @@ from .. import _validation
 from .._typing import Arrays, FloatArray, RNGLike
 from ..curvature import Curvature
 from ..hardware.device import Device, device_of
+from ..measurement.base import SIMULATORS
 from .damping import DampedOptimizer, LevenbergMarquardt
 from .programmed import program
 from .protocol import Move, Optimizer, State
@@ -25,24 +26,24 @@ class TNGD(DampedOptimizer):
 
         dx = -((F + damping I) x - g) dt + N(0, 2/beta dt),
 
-    and is read after `time`. The mean of x goes from where it starts to the natural gradient ``(F + damping I)^-1 g``;
-    the inner rule takes the estimate for its gradient.
+    and is read after `run_time`. The mean of x goes from where it starts to the natural gradient
+    ``(F + damping I)^-1 g``; the inner rule takes the estimate for its gradient.
 
     Parameters
     ----------
     learning_rate : float, optional
         Of ``theta <- theta - learning_rate x``.
     damping : float or LevenbergMarquardt
-        Non-negative. With zero the noise in the null space of F grows as ``2 time / beta`` and never settles.
-    time : float
+        Non-negative. With zero the noise in the null space of F grows as ``2 run_time / beta`` and never settles.
+    run_time : float
         From the upload to the first read [RC]. ``inf`` is equilibrium: a step of exact natural gradient, plus noise.
     inner : Optimizer, optional
         In place of `learning_rate`: any rule that needs a gradient only. ``Adam(...)`` makes TNGD-Adam.
     start : {"carry", "gradient", "zero"}
         Where the voltages start. "carry": where the last step left them (at the first step, at the gradient), which
-        acts as momentum, with ``exp(-(mu + damping) time)`` per step along an eigenvector of eigenvalue mu, hence
-        ``exp(-damping time)`` in the null space. "gradient": time 0 is SGD, infinite time natural gradient.
-        "zero": early stopping, with an effective damping of about 1/time.
+        acts as momentum, with ``exp(-(mu + damping) run_time)`` per step along an eigenvector of eigenvalue mu, hence
+        ``exp(-damping run_time)`` in the null space. "gradient": run_time 0 is SGD, infinite the natural gradient.
+        "zero": early stopping, with an effective damping of about 1/run_time.
     delay : float
         From the last read to the next upload [RC]: the device goes on relaxing under the old F and g. It acts through
         what is carried.
@@ -57,18 +58,19 @@ class TNGD(DampedOptimizer):
         Reads that are averaged into an estimate.
     read_spacing : float
         Time between two of them [RC].
-    simulator : {"law", "euler"}
-        "law": exact for any time, from the modes of F, which a digital factorisation finds. "euler": Euler-Maruyama
-        on products F x.
+    simulator : "auto", "law" or "path"
+        "law" draws what is read from its exact distribution, by the modes of F, which a digital factorisation finds;
+        "path" steps the equation by Euler-Maruyama on products F x, of at most `time_step`. "auto" takes the law,
+        which is always known. The two do not share noise.
     time_step : float
-        Longest step of "euler" [RC].
+        Longest step of a path [RC].
     rng : {None, int, Generator, ...}, optional
         Passed to `numpy.random.default_rng`; the noise of a step follows from it and the number of the step.
 
     Raises
     ------
     ValueError
-        A parameter out of its range; a delay with nothing carried; "euler" with infinite time. At a step: an unstable
+        A parameter out of its range; a delay with nothing carried; a path of infinite time. At a step: an unstable
         `time_step`, a curvature whose entries cannot be rounded.
     NotPositiveDefinite
         At a step: infinite time without damping where F is singular; rounding that left the device unstable.
@@ -85,7 +87,7 @@ class TNGD(DampedOptimizer):
     The report's `device_seconds` is the sum of its details `load_seconds` (the numbers of the curvature and N of the
     gradient, which is put in once also where it is the start), `relax_seconds` and `read_seconds`. `saturated` counts
     the numbers that saturated a converter; an auto-ranging ADC sets its range anew for every read. `products` is how
-    many F x "euler" took. `matrix_bits` needs a dense or diagonal curvature, or a low-rank one of an array of rows.
+    many F x a path took. `matrix_bits` needs a dense or diagonal curvature, or a low-rank one of an array of rows.
 
     What the device does after the reads of a step, until the next upload, depends on that step's F and g alone. It is
     simulated at once, so that the state holds voltages and no curvature.
@@ -96,7 +98,7 @@ class TNGD(DampedOptimizer):
     --------
     >>> import numpy as np, thermolinalg as tl
     >>> F = tl.curvature.DiagonalCurvature([4.0, 1.0])
-    >>> optimizer = tl.optimizers.TNGD(learning_rate=1.0, damping=0.0, time=np.inf)
+    >>> optimizer = tl.optimizers.TNGD(learning_rate=1.0, damping=0.0, run_time=np.inf)
     >>> theta, state = optimizer.step(np.zeros(2), np.array([4.0, 1.0]), F, optimizer.init(np.zeros(2)))
     >>> theta
     array([-1., -1.])
@@ -108,7 +110,7 @@ class TNGD(DampedOptimizer):
         self,
         learning_rate: float | None = None,
         damping: float | LevenbergMarquardt = 0.01,
-        time: float = 50.0,
+        run_time: float = 50.0,
         *,
         inner: Optimizer | None = None,
         start: str = "carry",
@@ -118,7 +120,7 @@ class TNGD(DampedOptimizer):
         device: Device | None = None,
         n_reads: int = 1,
         read_spacing: float = 1.0,
-        simulator: str = "law",
+        simulator: str = "auto",
         time_step: float = 0.1,
         rng: RNGLike = None,
     ) -> None:
@@ -130,7 +132,7 @@ class TNGD(DampedOptimizer):
         self._set_damping(damping)
         self.start = _validation.choice(start, "start", STARTS)
         self.schedule = Schedule(
-            time=_validation.positive(time, "time", " in units of RC", infinite=True, zero=True),
+            time=_validation.positive(run_time, "run_time", " in units of RC", infinite=True, zero=True),
             n_reads=_validation.count(n_reads, "n_reads"),
             spacing=_validation.positive(read_spacing, "read_spacing", " in units of RC"),
             delay=_validation.positive(delay, "delay", " in units of RC", zero=True),
@@ -140,9 +142,9 @@ class TNGD(DampedOptimizer):
         self.stale = _validation.choice(curvature_timing, "curvature_timing", ("current", "stale")) == "stale"
         self.device = Device.ideal(np.inf) if beta is None and device is None else device_of(beta, device)
         time_step = _validation.positive(time_step, "time_step", " in units of RC")
-        self.time_step = time_step if _validation.choice(simulator, "simulator", ("law", "euler")) == "euler" else None
-        if self.time_step is not None and np.isinf(time):
-            raise ValueError("simulator='euler' needs a finite time; simulator='law' knows the end")
+        self.time_step = time_step if _validation.choice(simulator, "simulator", SIMULATORS) == "path" else None
+        if self.time_step is not None and np.isinf(run_time):
+            raise ValueError("simulator='path' needs a finite run_time; simulator='law' knows the end")
         self._seed(rng)
 
     @property

@@ -129,7 +129,7 @@ def test_mitigation_and_refinement_take_rounding_away(problem):
         error(
             take(ThermodynamicKFAC(1.0, DAMPING, device=device, duration=1e3, rng=0, **options), F, gradient)[0], exact
         )
-        for options in ({}, {"members": 8}, {"refine": 1e-8})
+        for options in ({}, {"members": 8}, {"refine": True, "rtol": 1e-8})
     )
     assert merged < 0.3 * plain
     assert refined < 1e-7 < plain
@@ -226,11 +226,14 @@ def test_a_zero_gradient_is_a_zero_step(problem):
         ({"damping": 0.0}, "damping must be positive"),
         ({"method": "guess"}, "method must be one of"),
         ({"method": "invert", "duration": 1.0}, "belong to method"),
-        ({"method": "invert", "refine": 1e-3}, "belong to method"),
+        ({"method": "invert", "refine": True, "rtol": 1e-3}, "belong to method"),
+        ({"refine": True}, "refine=True and rtol go together"),
+        ({"rtol": 1e-3}, "refine=True and rtol go together"),
+        ({"refine": 1e-3}, "refine must be True or False, got 0.001"),
         ({"duration": 1.0, "n_reads": 3}, "at most one of duration and n_reads"),
         ({"device": 3}, "device must be a Device"),
         ({"members": 4}, "members > 0 needs a device with matrix_bits"),
-        ({"members": 4, "refine": 0.1, "device": tl.Device(matrix_bits=8)}, "not both"),
+        ({"members": 4, "refine": True, "rtol": 0.1, "device": tl.Device(matrix_bits=8)}, "not both"),
         ({"tracking": 1}, "tracking must be a Tracking"),
         ({"tracking": Tracking(eigenvalues="samples")}, "the device holds the factors themselves"),
         ({"split": "half"}, "split must be one of"),
