@@ -164,27 +164,12 @@ class ThermodynamicKFAC(Optimizer):
     needs = "kronecker"
 
     def __init__(
-        self,
-        learning_rate: float,
-        damping: float,
-        *,
-        beta: float | None = None,
-        device: Device | None = None,
-        method: str = "solve",
-        duration: float | None = None,
-        n_reads: int | None = None,
-        burn_in: str | float = "auto",
-        split: str = "pi",
-        members: int = 0,
-        mitigation: str = "digits",
-        refine: bool = False,
-        rtol: float | None = None,
-        momentum: float = 0.0,
-        tracking: Tracking | None = None,
-        n_devices: int = 1,
-        workers: int | None = None,
-        rng: RNGLike = None,
-    ) -> None:
+        self, learning_rate: float, damping: float, *, beta: float | None = None, device: Device | None = None,
+        method: str = "solve", duration: float | None = None, n_reads: int | None = None,
+        burn_in: str | float = "auto", split: str = "pi", members: int = 0, mitigation: str = "digits",
+        refine: bool = False, rtol: float | None = None, momentum: float = 0.0, tracking: Tracking | None = None,
+        n_devices: int = 1, workers: int | None = None, rng: RNGLike = None,
+    ) -> None:  # fmt: skip
         self.learning_rate = _validation.positive(learning_rate, "learning_rate")
         self.damping = _validation.positive(damping, "damping")
         self.method = _validation.choice(method, "method", METHODS)

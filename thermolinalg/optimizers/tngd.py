@@ -6,13 +6,14 @@ import numpy as np
 
 from .. import _validation
 from .._typing import Arrays, FloatArray, RNGLike
-from ..curvature import Curvature
-from ..hardware.device import Device, device_of
+from ..curvature import Curvature, Damped
+from ..hardware.device import NOISELESS, Device, device_of
+from ..hardware.programming import on_device
 from ..measurement.base import SIMULATORS
-from .damping import DampedOptimizer, LevenbergMarquardt
-from .programmed import program
+from ..measurement.relaxation import Relaxation, Schedule
+from .damping import DampedOptimizer, LevenbergMarquardt, definite_rates
+from .programmed import program_curvature
 from .protocol import Move, Optimizer, State
-from .relaxation import Schedule, run_device
 from .sgd import SGD
 
 STARTS = ("carry", "gradient", "zero")
@@ -51,9 +52,9 @@ class TNGD(DampedOptimizer):
         Whether a step uses the estimate from its own F and g (the paper's algorithm), or that from F and g of the step
         before (its equations), the device working meanwhile; at the first step, that estimate is the gradient.
     beta : float, optional
-        Inverse temperature of an otherwise ideal device, ``1/kappa0`` of the paper. Default: no noise at all.
+        Inverse temperature of an ideal device, ``1/kappa0`` of the paper; default inf, a device without noise.
     device : Device, optional
-        In place of beta: its noise (of beta = 1 unless it says otherwise), converters, read-out errors and times.
+        A device with its own beta; not together with beta.
     n_reads : int
         Reads that are averaged into an estimate.
     read_spacing : float
@@ -64,8 +65,9 @@ class TNGD(DampedOptimizer):
         which is always known. The two do not share noise.
     time_step : float
         Longest step of a path [RC].
-    rng : {None, int, Generator, ...}, optional
-        Passed to `numpy.random.default_rng`; the noise of a step follows from it and the number of the step.
+    rng : {None, int, array_like[ints], SeedSequence, BitGenerator, Generator}, optional
+        Passed to `numpy.random.default_rng`; None is fresh entropy. The noise of a step follows from it and the number
+        of the step.
 
     Raises
     ------
@@ -132,7 +134,7 @@ class TNGD(DampedOptimizer):
         self._set_damping(damping)
         self.start = _validation.choice(start, "start", STARTS)
         self.schedule = Schedule(
-            time=_validation.positive(run_time, "run_time", " in units of RC", infinite=True, zero=True),
+            run_time=_validation.positive(run_time, "run_time", " in units of RC", infinite=True, zero=True),
             n_reads=_validation.count(n_reads, "n_reads"),
             spacing=_validation.positive(read_spacing, "read_spacing", " in units of RC"),
             delay=_validation.positive(delay, "delay", " in units of RC", zero=True),
@@ -140,10 +142,10 @@ class TNGD(DampedOptimizer):
         if delay > 0.0 and start != "carry":
             raise ValueError(f"delay={delay:g} acts through voltages that are carried; it needs start='carry'")
         self.stale = _validation.choice(curvature_timing, "curvature_timing", ("current", "stale")) == "stale"
-        self.device = Device.ideal(np.inf) if beta is None and device is None else device_of(beta, device)
-        time_step = _validation.positive(time_step, "time_step", " in units of RC")
-        self.time_step = time_step if _validation.choice(simulator, "simulator", SIMULATORS) == "path" else None
-        if self.time_step is not None and np.isinf(run_time):
+        self.device = device_of(beta, device, NOISELESS)
+        self.time_step = _validation.positive(time_step, "time_step", " in units of RC")
+        self.simulator = _validation.choice(simulator, "simulator", SIMULATORS)
+        if simulator == "path" and np.isinf(run_time):
             raise ValueError("simulator='path' needs a finite run_time; simulator='law' knows the end")
         self._seed(rng)
 
@@ -168,13 +170,11 @@ class TNGD(DampedOptimizer):
 
     def _move(self, theta: FloatArray, gradient: FloatArray, curvature: Any, state: State) -> Move:
         rng, damping = self._generator(state), self._damping(state)
-        held = program(curvature, damping, self.device, rng)
-        dac = self.device.dac
-        g, saturated = dac.round(gradient, rng, dac.range_of(gradient))
-        x0 = self._start_voltages(g, state)
-        estimate, voltages, run = run_device(held, g, x0, self.schedule, self.device, rng, self.time_step)
+        relaxation, clipped = self._relaxation(gradient, curvature, damping, state, rng)
+        simulator = relaxation.choose(self.simulator)
+        outcome: Any = relaxation.measure(simulator, rng, None)
 
-        applied = estimate
+        applied = outcome.value
         if self.stale:
             applied = gradient if state.step == 0 else state.arrays["estimate"]
         inner = {name.removeprefix(INNER): a for name, a in state.arrays.items() if name.startswith(INNER)}
@@ -182,28 +182,39 @@ class TNGD(DampedOptimizer):
 
         arrays = {INNER + name: array for name, array in move.arrays.items()}
         if self.start == "carry":
-            arrays["voltages"] = voltages
+            arrays["voltages"] = outcome.voltages
         if self.stale:
-            arrays["estimate"] = estimate
-        facts = move.facts | self._costs(curvature) | {"damping": damping}
-        facts["details"] = move.facts.get("details", {}) | facts["details"]
-        facts["details"]["saturated"] = float(held.saturated + saturated + run.saturated)
-        if self.time_step is not None:
-            facts["details"]["products"] = float(run.products)
+            arrays["estimate"] = outcome.value
+        cost = relaxation.cost()
+        details = move.facts.get("details", {}) | {
+            "load_seconds": cost.load,
+            "relax_seconds": cost.relax,
+            "read_seconds": cost.read,
+            "saturated": float(clipped + outcome.clipped),
+        }
+        if simulator == "path":
+            details["products"] = float(outcome.products)
+        facts = move.facts | {"device_seconds": cost.seconds, "damping": damping, "details": details}
         arrays |= self._model(move.displacement, gradient, curvature, state)
         return Move(move.displacement, arrays, facts)
 
-    def _start_voltages(self, g: FloatArray, state: State) -> FloatArray:
+    def _relaxation(
+        self, gradient: FloatArray, curvature: Curvature, damping: float, state: State, rng: np.random.Generator
+    ) -> tuple[Relaxation, int]:
+        """What the device does in this step, and how many numbers saturated on their way in."""
+        machine = program_curvature(curvature, damping, self.device, rng)
+        held: Any = machine.operator
+        if np.isinf(self.schedule.run_time) and isinstance(held, Damped):
+            definite_rates(held.curvature, damping, "give a positive damping, or a finite run_time")
+        driven, _ = on_device(machine, self.device, gradient[:, None], rng)
+        assert driven.b is not None
+        x0 = None
         if self.start == "zero":
-            return np.zeros_like(g)
-        return g if self.start == "gradient" or state.step == 0 else state.arrays["voltages"]
-
-    def _costs(self, curvature: Curvature) -> dict[str, Any]:
-        """Seconds of a step on the device; its energy is not modelled."""
-        device, size = self.device, curvature.size
-        details = {
-            "load_seconds": device.load_seconds(curvature.n_programmed, size),
-            "relax_seconds": self.schedule.duration * device.time_unit,
-            "read_seconds": device.read_seconds(self.schedule.n_reads * size),
-        }
-        return {"device_seconds": sum(details.values()), "details": details}
+            x0 = np.zeros_like(gradient)
+        elif self.start == "carry" and state.step:
+            x0 = state.arrays["voltages"]
+        relaxation = Relaxation(
+            device=self.device, operator=held, g=driven.b[:, 0], x0=x0, schedule=self.schedule,
+            time_step=self.time_step, n_programmed=machine.target.n_programmed,
+        )  # fmt: skip
+        return relaxation, machine.clipped["matrix"] + driven.clipped["dac"]
