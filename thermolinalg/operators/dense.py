@@ -10,7 +10,7 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .. import _validation
-from .._typing import ArrayLike, FloatArray, Matrix, SpectralFunction
+from .._typing import ArrayLike, FloatArray, SpectralFunction
 from .base import Modal, require_positive_definite
 from .krylov import Krylov
 

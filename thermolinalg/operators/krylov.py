@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from math import isfinite, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.linalg
@@ -12,8 +12,11 @@ from scipy.linalg.blas import daxpy, ddot, dsymv
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from .. import _validation
-from .._typing import FloatArray, Matrix, RNGLike, SpectralFunction
+from .._typing import FloatArray, RNGLike, SpectralFunction
 from ..errors import NotConverged, NotPositiveDefinite
+
+if TYPE_CHECKING:
+    from .dense import Matrix
 
 FIRST_CHECK, CHECK_GROWTH = 8, 1.25  # convergence is looked at after 8, then every 25 % more steps
 BOUNDS_TOLERANCE = 1e-3  # relative change of the lowest Ritz value at which estimated bounds are accepted
@@ -151,7 +154,7 @@ class Krylov:
     """
 
     def __init__(
-        self, A: Matrix, bounds: tuple[float, float] | None = None, tol: float = 1e-6, max_products: int = 100_000
+        self, A: "Matrix", bounds: tuple[float, float] | None = None, tol: float = 1e-6, max_products: int = 100_000
     ) -> None:
         if not isinstance(A, LinearOperator):
             if not scipy.sparse.issparse(A):
