@@ -81,7 +81,7 @@ def break_even_bandwidth(net: Network, host: Machine, iterations: int, device: t
 
 
 def step_map(
-    weights, rows, hosts, device: tl.Device, *, dz: int, iterations: int, time: float, word: int = 4
+    weights, rows, hosts, device: tl.Device, *, dz: int, iterations: int, run_time: float, word: int = 4
 ) -> pd.DataFrame:
     """Seconds of a step of every method over N and b dz.
 
@@ -93,7 +93,7 @@ def step_map(
     device : Device
     dz, iterations : int
         Outputs; iterations of NGD-CG.
-    time : float
+    run_time : float
         Of the device's run [RC].
     word : int
         Bytes of a number of J.
@@ -112,12 +112,12 @@ def step_map(
                     net = Network(int(N), max(1, round(m / dz)), min(int(m), dz))
                     point = {"host": host.name, "loading": side, "N": int(N), "rows": net.rows,
                              "bytes": float(word * net.rows * int(N))}  # fmt: skip
-                    found += _point(net, host, device, iterations, time, loaded, point)
+                    found += _point(net, host, device, iterations, run_time, loaded, point)
     return pd.DataFrame(found)
 
 
-def _point(net, host, device, iterations, time, loaded, point) -> list[dict]:
-    steps = first_order_steps(net)[1:] + natural_gradient_steps(net, iterations, time)[1:]
+def _point(net, host, device, iterations, run_time, loaded, point) -> list[dict]:
+    steps = first_order_steps(net)[1:] + natural_gradient_steps(net, iterations, run_time)[1:]
     lines = []
     for step in steps:
         digital = digital_seconds(step, net, host, iterations)

@@ -82,10 +82,10 @@ METHODS = {
     "NGD-CG": Method("NaturalGradient", SECOND_ORDER, {"method": "cg", "iterations": 10}, LOW_RANK),
     "K-FAC": Method("KFAC", SECOND_ORDER, {"tracking": {}}, KRONECKER),
     "EKFAC": Method("EKFAC", SECOND_ORDER, {"tracking": {}}, KRONECKER),
-    "TNGD": Method("TNGD", SECOND_ORDER, {"time": 50.0, "device": ONE_READ}, LOW_RANK),
+    "TNGD": Method("TNGD", SECOND_ORDER, {"run_time": 50.0, "device": ONE_READ}, LOW_RANK),
     "TNGD-Adam": Method(
-        "TNGD", SIGN_LIKE, {"time": 50.0, "device": ONE_READ, "inner": {"name": "Adam", "beta1": 0.0, "beta2": 0.0}},
-        LOW_RANK,
+        "TNGD", SIGN_LIKE,
+        {"run_time": 50.0, "device": ONE_READ, "inner": {"name": "Adam", "beta1": 0.0, "beta2": 0.0}}, LOW_RANK,
     ),
     "T-KFAC": Method(
         "ThermodynamicKFAC", SECOND_ORDER,

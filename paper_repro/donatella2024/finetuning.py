@@ -50,7 +50,7 @@ def _cases(settings) -> list[tuple[dict, Method, dict]]:
     cases = [(labels(PRETRAINED, PRETRAINED), METHODS["SGD"], UNMOVED)]
     for name in settings.methods:
         options = tuned_options(name)
-        device = ("carry", options["time"]) if "time" in options else ()
+        device = ("carry", options["run_time"]) if "run_time" in options else ()
         cases.append((labels("tuned", name, *device), GRIDS[name], options))
     rates = {name: {"learning_rate": rate} for name, rate in FINETUNING_RATES.items()}
     cases.append((labels("paper", "Adam"), METHODS["Adam"], rates["Adam"]))
@@ -67,6 +67,6 @@ def _cases(settings) -> list[tuple[dict, Method, dict]]:
 
 
 def _papers_options(name: str, start: str, time: float) -> dict:
-    options = METHODS[name].fixed | {"damping": FINETUNING_DAMPING, "start": start, "time": time}
+    options = METHODS[name].fixed | {"damping": FINETUNING_DAMPING, "start": start, "run_time": time}
     rate = {"learning_rate": FINETUNING_RATES[name]}
     return options | ({"inner": options["inner"] | rate} if "inner" in options else rate)

@@ -30,9 +30,9 @@ GRIDS = {
     "Adam": Method("Adam", {"learning_rate": (1e-3, 3e-3, 1e-2), "beta1": BETAS}),
     "Adam(0,0)": Method("Adam", {"learning_rate": (3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 3e-2)}, {"beta1": 0.0, "beta2": 0.0}),
     "signSGD": Method("SignSGD", {"learning_rate": (3e-4, 1e-3, 3e-3), "momentum": BETAS}),
-    "TNGD": Method("TNGD", {"learning_rate": (0.1, 0.3, 1.0), "time": TIMES}, DEVICE, LOW_RANK),
+    "TNGD": Method("TNGD", {"learning_rate": (0.1, 0.3, 1.0), "run_time": TIMES}, DEVICE, LOW_RANK),
     "TNGD-Adam": Method(
-        "TNGD", {"learning_rate": (1e-3, 3e-3, 1e-2), "time": TIMES},
+        "TNGD", {"learning_rate": (1e-3, 3e-3, 1e-2), "run_time": TIMES},
         DEVICE | {"inner": {"name": "Adam", "beta1": 0.0, "beta2": 0.0}}, LOW_RANK,
     ),
 }  # fmt: skip

@@ -21,7 +21,7 @@ from .step_times import Batch, device_seconds
 
 PAPER = " (paper)"
 MEASURED, LATE = ["loss", "test_accuracy"], 0.25
-TNGD_TIME = METHODS["TNGD"].fixed["time"]  # [RC], the paper's
+TNGD_TIME = METHODS["TNGD"].fixed["run_time"]  # [RC], the paper's
 # outputs or derivatives of the network for one sample each, per batch of b samples and dz outputs (Table 1)
 MODEL_CALLS = {"NGD": "b dz", "NGD-CG": "2 c", "TNGD": "b dz", "TNGD-Adam": "b dz", "K-FAC": "b dz"}
 

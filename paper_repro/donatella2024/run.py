@@ -49,16 +49,16 @@ def carried_cases(settings) -> list[tuple[dict, str, dict]]:
         momentum = float(np.exp(-settings.damping * time))
         labels = {"time": time, "delay": 0.0}
         for start in ("carry", "gradient", "zero"):
-            cases.append((labels | {"series": start}, "TNGD", {"time": time, "start": start}))
+            cases.append((labels | {"series": start}, "TNGD", {"run_time": time, "start": start}))
         cases.append((labels | {"series": "momentum"}, "NaturalGradient", {"momentum": momentum}))
         cases.append((labels | {"series": "null momentum"}, null_momentum.NAME, {"momentum": momentum}))
     first, last = settings.times[0], settings.times[-1]
     for time in (first, last):
         labels = {"series": "stale", "time": time, "delay": 0.0}
-        cases.append((labels, "TNGD", {"time": time, "curvature_timing": "stale"}))
+        cases.append((labels, "TNGD", {"run_time": time, "curvature_timing": "stale"}))
     for delay in settings.delays:
         labels = {"series": "carry", "time": first, "delay": delay}
-        cases.append((labels, "TNGD", {"time": first, "delay": delay}))
+        cases.append((labels, "TNGD", {"run_time": first, "delay": delay}))
     exact = {"series": "exact", "time": np.inf, "delay": 0.0}
     return [*cases, (exact, "NaturalGradient", {})]
 
@@ -99,7 +99,7 @@ def noise(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     rows, cases = [], []
     for start in settings.starts:
         for kappa0 in settings.kappas:
-            options = {"time": settings.time, "start": start, "beta": np.inf if kappa0 == 0.0 else 1.0 / kappa0}
+            options = {"run_time": settings.run_time, "start": start, "beta": np.inf if kappa0 == 0.0 else 1.0 / kappa0}
             for s in run_seeds(seed, settings.seeds):
                 rows.append({"seed": s, "start": start, "kappa0": kappa0})
                 cases.append(("TNGD", options, s))
@@ -127,8 +127,8 @@ def step_cost(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     for section, *case in cases:
         rows += [row | {"section": section} for row in measured[tuple(case)]]
     for size, n_rows in ((10_000, 640), (100_000, 640), (100_000, 6400)):
-        labels = {"section": "device", "series": "TNGD", "N": size, "dz": n_rows // 32, "time": settings.time}
-        parts = device_seconds(n_rows, size, settings.time)
+        labels = {"section": "device", "series": "TNGD", "N": size, "dz": n_rows // 32, "time": settings.run_time}
+        parts = device_seconds(n_rows, size, settings.run_time)
         rows += [labels | {"part": part, "seconds": value} for part, value in parts.items()]
     return pd.DataFrame(rows)
 
@@ -146,20 +146,20 @@ def random_batch(width: int, dz: int, settings, seed: int) -> Batch:
 def _methods(batch: Batch, settings) -> list[dict]:
     """A row for each method; for TNGD one for the digital part and one for each part of the device."""
     size, dz = batch.model.size, batch.model.output_size
-    labels = {"N": size, "dz": dz, "time": settings.time}
+    labels = {"N": size, "dz": dz, "time": settings.run_time}
     found = batch.natural_seconds(settings.iterations, settings.repeats, settings.densest)
     rows = [
         labels | {"series": series, "part": "digital", "seconds": found[series]}
         for series in ("NGD", "Woodbury", "NGD-CG", "TNGD")
         if series in found
     ]
-    device = device_seconds(settings.batch_size * dz, size, settings.time)
+    device = device_seconds(settings.batch_size * dz, size, settings.run_time)
     return rows + [labels | {"series": "TNGD", "part": part, "seconds": value} for part, value in device.items()]
 
 
 def _parts(batch: Batch, settings) -> list[dict]:
     """Rows of the simulation by its law, with J and without, and by Euler steps."""
-    steps, repeats = round(settings.time / settings.euler_step), settings.repeats
+    steps, repeats = round(settings.run_time / settings.euler_step), settings.repeats
     gram = batch.make_gram()
     held = {
         "law, J": tl.curvature.LowRankCurvature(batch.rows, gram=gram),
@@ -167,7 +167,7 @@ def _parts(batch: Batch, settings) -> list[dict]:
     }
     rows = seconds(batch.make_rows, repeats)
     eigh = seconds(lambda: tl.curvature.LowRankCurvature(batch.rows, gram=gram), repeats)
-    draws = {name: seconds(lambda F=F: _draw(batch, F, settings.time), repeats) for name, F in held.items()}
+    draws = {name: seconds(lambda F=F: _draw(batch, F, settings.run_time), repeats) for name, F in held.items()}
     dense = seconds(batch.product_with_rows, repeats)
     free = seconds(batch.product_without_rows, repeats)
     parts = {
@@ -179,7 +179,7 @@ def _parts(batch: Batch, settings) -> list[dict]:
         "Euler, J": {"Jacobian": rows, "products": steps * dense},
         "Euler, no J": {"products": steps * free},
     }  # fmt: skip
-    labels = {"N": batch.model.size, "dz": batch.model.output_size, "time": settings.time}
+    labels = {"N": batch.model.size, "dz": batch.model.output_size, "time": settings.run_time}
     found = [
         {"section": "parts", "series": series, "part": part, "seconds": value} | labels
         for series, by_part in parts.items()
@@ -195,9 +195,9 @@ def _parts(batch: Batch, settings) -> list[dict]:
     ]
 
 
-def _draw(batch: Batch, F, time: float) -> None:
+def _draw(batch: Batch, F, run_time: float) -> None:
     """One step of TNGD with a curvature that is factorised already."""
-    optimizer = tl.optimizers.TNGD(learning_rate=0.01, damping=batch.damping, time=time, beta=1e6, rng=0)
+    optimizer = tl.optimizers.TNGD(learning_rate=0.01, damping=batch.damping, run_time=run_time, beta=1e6, rng=0)
     optimizer.step(batch.theta, batch.gradient, F, optimizer.init(batch.theta))
 
 

@@ -89,7 +89,7 @@ class Noise:
     task: str = "digits_conv"
     kappas: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
     starts: tuple[str, ...] = ("carry", "gradient")
-    time: float = 1.0  # [RC]
+    run_time: float = 1.0  # [RC]
     learning_rate: float = LEARNING_RATE
     damping: float = DAMPING
     batch_size: int = 16
@@ -133,7 +133,7 @@ class StepCost:
     """Seconds of a step by its parts, and against N and dz (Fig. 2)."""
 
     task: str = "digits_conv"
-    time: float = 50.0  # [RC]
+    run_time: float = 50.0  # [RC]
     euler_step: float = 0.1  # [RC]
     sweep: tuple[float, ...] = (5.0, 10.0, 20.0, 50.0)  # [RC], with one factorisation
     damping: float = DAMPING

@@ -41,7 +41,7 @@ def cases(task: str, settings) -> list[Case]:
     for bits in dict(settings.remedied_bits)[task]:
         found.append(rounded("plain", bits, "stochastic"))
         found.append(rounded("members", bits, **members))
-        found.append(rounded("refine", bits, refine=settings.refine, duration=None))
+        found.append(rounded("refine", bits, refine=True, rtol=settings.rtol, duration=None))
         found.append(rounded("input", bits, converters=("matrix", "dac")))
         found.append(rounded("output", bits, converters=("adc",)))
     return found

@@ -48,7 +48,7 @@ class QuantisedTraining:
     remedied_bits: tuple[tuple[str, tuple[int, ...]], ...] = (("digits_mlp", (4, 5)), ("digits_conv", (6, 7)))
     beta: float = 1e6
     members: int = 4
-    refine: float = 1e-2
+    rtol: float = 1e-2
     duration: float = 1.0  # [RC] of the integrator, whose answer is converted once
     steps: int = 120
     batch_size: int = 16

@@ -65,7 +65,7 @@ def break_even_tngd(settings, seed: np.random.SeedSequence) -> pd.DataFrame:
     hosts = machines(settings, np.random.default_rng(seed))
     table = break_even_steps.step_map(
         settings.weights, settings.rows, hosts, DEVICE, dz=settings.dz, iterations=settings.iterations,
-        time=settings.time,
+        run_time=settings.run_time,
     )  # fmt: skip
     return _with_fits(step_points(table), hosts)
 

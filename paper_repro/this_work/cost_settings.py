@@ -49,7 +49,7 @@ class Steps:
     weights: tuple[int, ...] = tuple(int(n) for n in np.geomspace(1e3, 1e9, 19).round())
     rows: tuple[int, ...] = tuple(int(10 * n) for n in np.geomspace(1, 10_000, 17).round())
     dz: int = 10
-    time: float = TIME
+    run_time: float = TIME
     iterations: int = flow_degree(TIME, 0.01)
     timed: tuple[int, ...] = TIMED
     streamed: tuple[int, ...] = STREAMED  # products with vectors only

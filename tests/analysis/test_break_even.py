@@ -143,7 +143,7 @@ def test_bandwidth_of_break_even_is_that_by_hand():
     assert rate == pytest.approx(moved / saved, rel=1e-6)
     for factor, wins in ((0.9, False), (1.1, True)):
         device = tl.Device.tngd(bandwidth=factor * rate)
-        table = break_even_steps.step_map([N], [320], [host], device, dz=dz, iterations=c, time=0.0)
+        table = break_even_steps.step_map([N], [320], [host], device, dz=dz, iterations=c, run_time=0.0)
         line = table[(table.loading == "load counted") & (table.method == "TNGD")]
         assert bool(line.winner.item()) is wins
 
@@ -166,7 +166,7 @@ def test_degree_of_a_flow_reaches_the_accuracy():
 def test_parts_of_a_step_add_up():
     host = assumed_machine("h", products=1e12, factorisations=1e12, memory=1e12, overhead=1e-5)
     table = break_even_steps.step_map(
-        [1000, 10_000], [10, 100], [host], tl.Device.tngd(), dz=10, iterations=5, time=50.0
+        [1000, 10_000], [10, 100], [host], tl.Device.tngd(), dz=10, iterations=5, run_time=50.0
     )
     parts = table[["digital", "load", "relax", "integrate", "convert"]].sum(axis=1)
     assert parts.to_numpy() == pytest.approx(table.seconds.to_numpy())

@@ -110,7 +110,7 @@ def test_start_of_the_voltages_matters_less_for_longer_times(tables):
 def test_noise_only_harms(tables):
     table, chosen = tables["tngd_noise"], SMOKE["tngd_noise"]
     quiet = verdicts.noisy(table, "carry", 0.0)
-    options = {"time": chosen.time, "start": "carry", "beta": 0.1}  # so loud that every run shows it
+    options = {"run_time": chosen.run_time, "start": "carry", "beta": 0.1}  # so loud that every run shows it
     loud = [run.sweep_run(chosen, "TNGD", options, seed).late_loss.iloc[-1] for seed in quiet.index]
     assert (loud > quiet).all()
     anew = [verdicts.noisy(table, "gradient", kappa0).mean() for kappa0 in (0.0, 1e-3)]
@@ -154,7 +154,7 @@ def test_the_same_seed_gives_the_same_table():
 
 def test_a_run_that_diverges_is_kept_and_judged_as_such():
     wild = replace(SMOKE["tngd_noise"], learning_rate=1e6, steps=4, every=2, late=1)
-    table = run.sweep_run(wild, "TNGD", {"time": 1.0}, 0)
+    table = run.sweep_run(wild, "TNGD", {"run_time": 1.0}, 0)
     assert np.isinf(table.late_loss.iloc[-1])
     assert table.test_accuracy.isna().all()
 
@@ -240,7 +240,7 @@ def test_null_momentum_is_what_it_says(rng):
 def test_carried_voltages_are_momentum_in_the_null_space_once_the_driven_modes_have_relaxed(rng):
     """Eigenvalues of F far above 1/t, gradients in its range."""
     time, damping = 5.0, 0.01
-    device = tl.optimizers.TNGD(learning_rate=0.1, damping=damping, time=time)
+    device = tl.optimizers.TNGD(learning_rate=0.1, damping=damping, run_time=time)
     exact = NullMomentum(learning_rate=0.1, damping=damping, momentum=np.exp(-damping * time))
     thetas = [np.zeros(30), np.zeros(30)]
     states = [device.init(thetas[0]), exact.init(thetas[1])]

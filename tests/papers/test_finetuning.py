@@ -16,7 +16,7 @@ SMOKE = settings.SCALES["smoke"]["tngd_finetuning"]
 
 def test_no_factor_has_an_effect_before_the_first_step():
     base = finetuning_grid.task(replace(SMOKE, steps=1))
-    options = {"SGD": {"learning_rate": 0.1}, "TNGD": {"learning_rate": 0.1, "time": 1.0}}
+    options = {"SGD": {"learning_rate": 0.1}, "TNGD": {"learning_rate": 0.1, "run_time": 1.0}}
     runs = [finetuning_grid.method_run(base, METHODS[name], options[name], 3) for name in options]
     losses = [train(run, progress=False).loss[0] for run in runs]
     unmoved = finetuning_grid.method_run(replace(base, steps=4), METHODS["SGD"], finetuning.UNMOVED, 3)
@@ -29,7 +29,7 @@ def test_no_factor_has_an_effect_before_the_first_step():
 def test_runs_have_the_papers_options():
     cases = {tuple(list(labels.values())[:4]): options for labels, _, options in finetuning._cases(SMOKE)}
     short = cases["paper", "TNGD-Adam", "carry", 0.1]
-    assert (short["time"], short["damping"], short["start"]) == (0.1, 1.0, "carry")
+    assert (short["run_time"], short["damping"], short["start"]) == (0.1, 1.0, "carry")
     assert short["inner"] == {"name": "Adam", "learning_rate": 1e-3, "beta1": 0.0, "beta2": 0.0}
     assert cases["paper", "TNGD", "carry", 0.4]["learning_rate"] == 0.01
     assert cases["paper", "TNGD-Adam", "gradient", 0.4]["start"] == "gradient"

@@ -19,7 +19,7 @@ LOW_RANK, KRONECKER = {"kind": "exact", "shape": "low_rank"}, {"kind": "exact", 
 RUNS = {
     "SGD": {"optimizer": "SGD", "options": {"learning_rate": 0.1, "momentum": 0.9}},
     "TNGD": {
-        "optimizer": "TNGD", "options": {"inner": {"name": "Adam"}, "time": 5.0, "device": {"beta": 1e4}},
+        "optimizer": "TNGD", "options": {"inner": {"name": "Adam"}, "run_time": 5.0, "device": {"beta": 1e4}},
         "curvature": LOW_RANK,
     },
     "T-KFAC": {

@@ -261,9 +261,10 @@ def natural_gradient_law(device, simulator):
 
 def run_tngd(problem, device, simulator, n_chains, seed):
     """The estimate of a step of TNGD; its deviation is that of the exact law, for it reports none."""
-    time = {"time": np.inf} if simulator == "law" else {"time": 12.0, "simulator": "euler", "time_step": EULER_STEP}
+    path = {"run_time": 12.0, "simulator": "path", "time_step": EULER_STEP}
+    run = {"run_time": np.inf} if simulator == "law" else path
     optimizer = tl.optimizers.TNGD(
-        1.0, DAMPING, start="zero", device=device, n_reads=STEP_READS, read_spacing=6.0, rng=seed, **time
+        1.0, DAMPING, start="zero", device=device, n_reads=STEP_READS, read_spacing=6.0, rng=seed, **run
     )
     value = moved(optimizer, GRADIENT, tl.curvature.DenseCurvature(A))
     return Score(value, natural_gradient_law(device, simulator)[1])

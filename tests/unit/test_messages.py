@@ -34,8 +34,8 @@ def nonlinear(**options):
     ("call", "message"),
     [
         (lambda: layers(mitigation="x"), r"^mitigation must be one of"),
-        (lambda: layers(refine=-1.0), r"^refine must be positive"),
-        (lambda: layers(refine=0.1, members=2, device=BITS), r"^give refine or members"),
+        (lambda: layers(refine=True, rtol=-1.0), r"^rtol must be positive"),
+        (lambda: layers(refine=True, rtol=0.1, members=2, device=BITS), r"^give refine or members"),
         (lambda: layers(members=2, n_reads=9, device=tl.Device(matrix_bits=1)), r"^matrix_bits must be at least 2"),
         (
             lambda: layers(members=2, n_reads=9, device=tl.Device(matrix_bits=6, matrix_range=0.5)),

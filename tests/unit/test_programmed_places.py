@@ -98,7 +98,7 @@ def test_diagonal_curvature_is_programmed_like_a_dense_one():
     device, g = tl.Device(beta=np.inf, mismatch=0.1), np.array([1.0, -2.0, 3.0])
     steps = []
     for F in (tl.curvature.DiagonalCurvature([1.0, 2.0, 3.0]), tl.curvature.DenseCurvature(np.diag([1.0, 2.0, 3.0]))):
-        optimizer = tl.optimizers.TNGD(1.0, damping=0.1, time=np.inf, device=device, rng=0)
+        optimizer = tl.optimizers.TNGD(1.0, damping=0.1, run_time=np.inf, device=device, rng=0)
         steps.append(optimizer.step(np.zeros(3), g, F, optimizer.init(np.zeros(3)))[0])
     np.testing.assert_allclose(steps[0], steps[1], rtol=1e-12)
 

@@ -73,12 +73,15 @@ class Damped(Modal):
     ----------
     curvature : Curvature
     damping : float
-        Non-negative; zero only where F itself is positive definite.
+        Non-negative.
+    definite : bool
+        Whether the sum must be positive definite: a solver needs that, a device that relaxes for a finite time does
+        not.
 
     Raises
     ------
     NotPositiveDefinite
-        With the smallest eigenvalue, for damping zero and a singular F.
+        With the smallest eigenvalue, for damping zero and a singular F, unless `definite` is False.
 
     See Also
     --------
@@ -92,10 +95,12 @@ class Damped(Modal):
     (0.5, 3.5)
     """
 
-    def __init__(self, curvature: Curvature, damping: float) -> None:
+    def __init__(self, curvature: Curvature, damping: float, definite: bool = True) -> None:
         self.curvature = curvature
         self.damping = _validation.positive(damping, "damping", zero=True)
         self.shape = curvature.shape
+        if not definite:
+            return
         low, high = self.bounds
         size = 1 if self.damping else curvature.size  # a damping has no rounding, eigenvalues of F have
         require_positive_definite(low, high, size, f"{type(curvature).__name__} + damping I (damping={damping:g})")

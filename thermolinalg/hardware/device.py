@@ -222,14 +222,15 @@ class Device:
 
 
 _IDEAL = Device.ideal()
+NOISELESS = Device.ideal(np.inf)
 
 
-def device_of(beta: float | None, device: Device | None) -> Device:
-    """The device that (beta, device) stand for: one of them, or neither for an ideal device at beta = 1."""
+def device_of(beta: float | None, device: Device | None, default: Device = _IDEAL) -> Device:
+    """The device that (beta, device) stand for: one of them, or neither for the default, an ideal one at beta = 1."""
     if beta is not None and device is not None:
         raise ValueError(f"give beta or device, not both: the device has its own beta = {getattr(device, 'beta', '?')}")
     if device is None:
-        return _IDEAL if beta is None else Device.ideal(beta)
+        return default if beta is None else Device.ideal(beta)
     if not isinstance(device, Device):
         raise ValueError(f"device must be a Device, got {device!r}")
     return device

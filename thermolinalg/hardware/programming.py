@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 
 from .._typing import FloatArray, IntArray
@@ -21,6 +22,7 @@ from ..operators import Dense, Diagonal, Krylov, Matrix, Modal, Operator, as_ope
 from .converters import MOST_BITS, Quantizer
 from .device import Device, device_of
 
+T = TypeVar("T")
 KEPT_PROGRAMMED = 2  # programmed versions that are kept with an operator
 DENSE_ADVICE = 2000  # size up to which a sparse matrix is made dense to find out how many bits would do
 
@@ -133,15 +135,20 @@ def modal(operator: Operator) -> Modal:
 
 
 def _kept(operator: Operator, device: Device, rng: np.random.Generator | None) -> tuple[Operator, int]:
-    """The programmed operator, kept with the given one where rounding is not random: it is factorised once."""
+    """The programmed operator, kept with the given one: it is factorised once."""
+    return kept_with(operator, device, lambda: _programmed(operator, device, rng))
+
+
+def kept_with(owner: Any, device: Device, make: Callable[[], T], key: tuple = ()) -> T:
+    """What `make` programs for an owner on a device (and a key), kept with it unless rounding is random."""
     if device.rounding == "stochastic" and device.matrix_bits is not None:
-        return _programmed(operator, device, rng)
-    sheet = (device.matrix_bits, device.matrix_range, device.mismatch, device.mismatch_seed)
-    if sheet not in operator.programmed:
-        while len(operator.programmed) >= KEPT_PROGRAMMED:
-            del operator.programmed[next(iter(operator.programmed))]
-        operator.programmed[sheet] = _programmed(operator, device, rng)
-    return operator.programmed[sheet]
+        return make()
+    sheet = (*key, device.matrix_bits, device.matrix_range, device.mismatch, device.mismatch_seed)
+    if sheet not in owner.programmed:
+        while len(owner.programmed) >= KEPT_PROGRAMMED:
+            del owner.programmed[next(iter(owner.programmed))]
+        owner.programmed[sheet] = make()
+    return owner.programmed[sheet]
 
 
 def _programmed(operator: Operator, device: Device, rng: np.random.Generator | None) -> tuple[Operator, int]:
@@ -255,6 +262,52 @@ def program_array(A: FloatArray, device: Device, rng: np.random.Generator | None
     rows, columns = (places.ravel() for places in np.indices(A.shape))
     entries, clipped = program_entries(A.ravel(), rows, columns, device, rng)
     return entries.reshape(A.shape), clipped
+
+
+def program_rows(
+    rows: FloatArray, H: FloatArray | None, device: Device, rng: np.random.Generator | None = None
+) -> tuple[FloatArray, FloatArray | None, int]:
+    """J and H of ``J^T H J`` as three arrays of resistors, J, H and J^T, set them, and how many components saturated.
+
+    The host rounds J once and sends the same words to two of the arrays.
+
+    Parameters
+    ----------
+    rows : (n, N) ndarray
+        J.
+    H : (n,), (n, n) or (b, z, z) ndarray, optional
+        Weights, a symmetric matrix, or blocks of one between the rows; None is the identity.
+    device : Device
+    rng : Generator, optional
+        Needed by stochastic rounding.
+
+    Returns
+    -------
+    rows : (n, N) ndarray
+    H : (n,) or (n, n) ndarray or None
+        A matrix may have lost its definiteness.
+    saturated : int
+
+    Raises
+    ------
+    ValueError
+        Mismatch, which would make J and J^T unlike.
+    """
+    if device.mismatch:
+        raise ValueError(
+            f"mismatch={device.mismatch:g} would make the arrays of J and J^T unlike and J^T H J not symmetric, which "
+            "is not simulated; use a device with mismatch=0, or the matrix as a dense one"
+        )
+    held, saturated = device.matrix.round(rows, rng)
+    saturated *= 2
+    if H is None:
+        return held, None, saturated
+    if H.ndim == 1:
+        weights, more = device.matrix.round(H, rng)
+        return held, weights, saturated + more
+    blocks = H[None] if H.ndim == 2 else H
+    between, more = program_array(scipy.linalg.block_diag(*blocks), device, rng)
+    return held, between, saturated + more
 
 
 def program_noise(noise: FloatArray, device: Device, rng: np.random.Generator | None = None) -> tuple[FloatArray, int]:

@@ -7,6 +7,8 @@ import numpy as np
 from .. import _validation
 from .._typing import Arrays, FloatArray
 from ..curvature import Curvature
+from ..errors import NotPositiveDefinite
+from ..operators import Modal
 from .protocol import Optimizer, State, require_state
 
 
@@ -167,3 +169,26 @@ class DampedOptimizer(Optimizer):
 
 def _finite(loss: float, name: str) -> float:
     return float(_validation.vector([loss], name)[0])
+
+
+def definite_rates(operator: Modal, damping: float, remedy: str) -> np.ndarray:
+    """Rates of the modes of ``operator + damping I``, all positive.
+
+    Coordinates that hold nothing, such as those along the null space of a low-rank F of full rank, get the smallest
+    eigenvalue, which changes no product.
+
+    Raises
+    ------
+    NotPositiveDefinite
+        The matrix is singular to working precision; the message ends in `remedy`.
+    """
+    values = operator.eigenvalues
+    low, high = float(values.min()) + damping, float(values.max()) + damping
+    rounding = np.finfo(float).eps * high * (1 if damping else values.size)  # a damping has none, eigenvalues of F have
+    if low <= rounding:
+        raise NotPositiveDefinite(
+            f"{type(operator).__name__} + damping I must be positive definite here, but with damping={damping:g} its "
+            f"smallest eigenvalue is {low:.6g} (largest {high:.6g}); {remedy}",
+            low,
+        )
+    return np.maximum(operator.rates + damping, low)

@@ -1,8 +1,6 @@
 """What a device does with one damped Kronecker factor: invert it, or solve with a gradient's columns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,25 +8,35 @@ import numpy as np
 from .. import _validation
 from .._typing import FloatArray
 from ..hardware.device import Device
-from ..hardware.programming import program
+from ..hardware.programming import Programmed, program
 from ..operators import Dense
 from ..primitives.inv import inv
-from ..primitives.mitigation import METHODS, mitigate
+from ..primitives.mitigation import METHODS, ProgrammedEnsemble, ensemble_for, mitigate
 from ..primitives.solve import solve
-from ..results import Cost, Estimate
+from ..results import Estimate
+
+Machine = Programmed | ProgrammedEnsemble
 
 
 class Outcome(NamedTuple):
-    """An answer of the device and what it took: seconds (programming the factor apart) and joules, if known."""
+    """An answer of the device and what it took: seconds and joules, if known."""
 
-    value: np.ndarray
-    seconds: float
-    joules: float | None
+    value: FloatArray
+    seconds: float = 0.0
+    joules: float | None = 0.0
+
+    def after(self, *earlier: "Outcome") -> "Outcome":
+        """The answer, with what the runs before it took as well."""
+        seconds, joules = self.seconds, self.joules
+        for run in earlier:
+            seconds += run.seconds
+            joules = None if joules is None or run.joules is None else joules + run.joules
+        return Outcome(self.value, seconds, joules)
 
 
 @dataclass(frozen=True)
 class FactorDevice:
-    """A device, and the protocol of the runs that a factor goes through.
+    """A device, and the protocol of the runs that a factor goes through once it is programmed.
 
     Numbers are scaled for the device's range: a factor is divided by its largest entry (it is then programmed within
     full scale, and time counts in the RC of its strongest conductance), a right-hand side by its largest entry.
@@ -42,11 +50,17 @@ class FactorDevice:
     burn_in : "auto" or float
         As in `thermolinalg.solve`.
     members : int
-        Of a rounding ensemble per run (`thermolinalg.mitigate`); 0 is none.
+        Of a rounding ensemble per factor (`thermolinalg.mitigate`); 0 is none.
     method : "digits" or "stochastic"
         Of that ensemble.
+    refine : bool
+        Iterative refinement of `solved`, to `rtol`.
     rtol : float, optional
-        Iterative refinement of `solved` to this relative error.
+        Relative error of `solved`, by refinement.
+
+    See Also
+    --------
+    thermolinalg.solve, thermolinalg.inv, thermolinalg.mitigate : What a factor goes through.
     """
 
     device: Device
@@ -55,64 +69,69 @@ class FactorDevice:
     burn_in: str | float = "auto"
     members: int = 0
     method: str = "digits"
+    refine: bool = False
     rtol: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.device, Device):
-            raise ValueError(f"device must be a Device, got {self.device!r}")
         if self.duration is not None and self.n_reads is not None:
             raise ValueError("give at most one of duration and n_reads")
         _validation.count(self.members, "members", least=0)
         _validation.choice(self.method, "mitigation", METHODS)  # the names that ThermodynamicKFAC knows them by
         if self.members and self.device.matrix_bits is None:
             raise ValueError("members > 0 needs a device with matrix_bits: without rounding there is nothing to merge")
+        if not isinstance(self.refine, bool | np.bool_):
+            raise ValueError(f"refine must be True or False, got {self.refine!r}")
+        if self.refine != (self.rtol is not None):
+            raise ValueError("refine=True and rtol go together: the relative error at which refinement stops")
         if self.rtol is not None:
-            _validation.positive(self.rtol, "refine")
+            _validation.positive(self.rtol, "rtol")
             if self.members:
                 raise ValueError("give refine or members (mitigation), not both")
 
-    def _run(self, primitive: Callable[..., Estimate], operator: Dense, *args: Any, **protocol: Any) -> Estimate:
-        """The primitive, through a rounding ensemble where one is asked for."""
-        if self.members:
-            run = partial(mitigate, primitive, operator.dense(), members=self.members, method=self.method)
-        else:
-            run = partial(primitive, operator)
-        return run(*args, device=self.device, burn_in=self.burn_in, **protocol)
+    def program(self, factor: Dense, rng: np.random.Generator) -> Machine:
+        """What the device holds of a factor (n, n) until the next refresh; all members of an ensemble."""
+        if not self.members:
+            return program(factor, self.device, rng=rng)
+        return ensemble_for(self.device, factor.dense(), self.members, self.method, rng).program(self.device, rng)
 
     def loading_seconds(self, size: int) -> float:
         """Seconds to program a factor (size, size), for each member of an ensemble."""
         return max(self.members, 1) * self.device.load_seconds(size * size, 0)
 
-    def solved(self, operator: Dense, scale: float, rhs: np.ndarray, rng: np.random.Generator) -> Outcome:
+    def solved(self, machine: Machine, scale: float, rhs: FloatArray, rng: np.random.Generator) -> Outcome:
         """(scale A)^-1 rhs for a programmed factor A (n, n) and columns rhs (n, k); nothing is run if all are zero."""
         size = float(np.abs(rhs).max())
         if size == 0.0:
-            return Outcome(np.zeros_like(rhs), 0.0, 0.0)
-        if self.rtol is not None:
-            protocol = {"refine": True, "rtol": self.rtol, "duration": self.duration, "n_reads": self.n_reads}
+            return Outcome(np.zeros_like(rhs))
+        protocol: dict[str, Any] = {"duration": self.duration}
+        if self.refine:
+            protocol |= {"refine": True, "rtol": self.rtol, "n_reads": self.n_reads}
         elif self.duration is None:
             protocol = {"n_reads": 1 if self.n_reads is None else self.n_reads}
-        else:
-            protocol = {"duration": self.duration}
-        answer = self._run(solve, operator, rhs / size, rng=rng, **protocol)
-        return self._outcome(answer.value * (size / scale), answer.cost, len(rhs))
+        answer = self._run(solve, machine, rhs / size, rng=rng, **protocol)
+        return _outcome(answer, answer.value * (size / scale))
 
-    def inverted(self, operator: Dense, scale: float, rng: np.random.Generator) -> Outcome:
+    def inverted(self, machine: Machine, scale: float, rng: np.random.Generator) -> Outcome:
         """(scale A)^-1 for a programmed factor A (n, n), from the covariance of the voltages."""
         if self.n_reads is None:
-            return Outcome(self._limit(operator, rng) / scale, 0.0, None)
-        answer = self._run(inv, operator, n_reads=self.n_reads, rng=rng)
-        return self._outcome(answer.value / scale, answer.cost, operator.shape[0])
+            return Outcome(self._limit(machine, rng) / scale, 0.0, None)
+        answer = self._run(inv, machine, n_reads=self.n_reads, rng=rng)
+        return _outcome(answer, answer.value / scale)
 
-    def _limit(self, operator: Dense, rng: np.random.Generator) -> np.ndarray:
+    def _run(self, primitive: Any, machine: Machine, *args: Any, **protocol: Any) -> Estimate:
+        if isinstance(machine, ProgrammedEnsemble):
+            return mitigate(primitive, machine, *args, burn_in=self.burn_in, **protocol)
+        return primitive(machine, *args, burn_in=self.burn_in, **protocol)
+
+    def _limit(self, machine: Machine, rng: np.random.Generator) -> FloatArray:
         """What `inv` tends to with the number of reads: the inverse of what is programmed, converted once."""
-        if self.members:
-            raise ValueError("members > 0 needs n_reads, which the ensemble shares out")
-        programmed = program(operator, self.device, rng=rng).operator
-        inverse = programmed.function(lambda rates: 1.0 / rates, np.eye(operator.shape[0]))
+        assert isinstance(machine, Programmed)
+        inverse = machine.operator.function(lambda rates: 1.0 / rates, np.eye(machine.shape[0]))
         return self.device.adc.round((inverse + inverse.T) / 2.0, rng)[0]
 
-    def _outcome(self, value: FloatArray, cost: Cost | None, size: int) -> Outcome:
-        assert cost is not None  # runs on a device have one
-        joules = cost.joule_heat if cost.energy_unit == "J" else None
-        return Outcome(value, cost.seconds - self.loading_seconds(size), joules)
+
+def _outcome(answer: Estimate, value: FloatArray) -> Outcome:
+    """A value with the bill of the answer that it was formed from."""
+    cost = answer.cost
+    assert cost is not None  # runs on a device have one
+    return Outcome(value, cost.seconds, cost.joule_heat if cost.energy_unit == "J" else None)

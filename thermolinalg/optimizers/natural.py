@@ -11,9 +11,8 @@ from .._validation import fraction
 from ..curvature import Curvature
 from ..curvature.base import norm, real_rows, unit_scaled
 from ..errors import NotPositiveDefinite
-from .damping import DampedOptimizer, LevenbergMarquardt
+from .damping import DampedOptimizer, LevenbergMarquardt, definite_rates
 from .protocol import Move, State
-from .relaxation import definite_rates
 
 
 class NaturalGradient(DampedOptimizer):

@@ -10,8 +10,8 @@ from .. import _validation
 from .._typing import ArrayLike, Arrays, FloatArray
 from .._validation import fraction
 from ..curvature import Curvature, Tracking
+from .damping import definite_rates
 from .protocol import Move, Optimizer, State, require_finite_dissipation
-from .relaxation import definite_rates
 
 RULES = ("kl", "slow", "flow")
 INVERSES = ("truncation", "tikhonov", "flooring", "soft")

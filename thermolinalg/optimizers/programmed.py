@@ -1,30 +1,21 @@
-"""What a device holds in place of a damped curvature when its resistors are programmed with words of few bits."""
+"""A damped curvature as the operator that a device holds in its place."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import scipy.linalg
 
-from ..curvature import Curvature, DenseCurvature, DiagonalCurvature, LowRankCurvature
+from ..curvature import Curvature, Damped, DenseCurvature, DiagonalCurvature, LowRankCurvature
 from ..errors import NotPositiveDefinite
-from ..hardware import programming
 from ..hardware.device import Device
+from ..hardware.programming import Programmed, kept_with, program, program_rows
 from ..operators import Dense, Diagonal, LowRank, Modal
 
 
-class Held(NamedTuple):
-    """The matrix ``operator + damping I`` that the device holds, and how many numbers saturated in programming it."""
+def program_curvature(curvature: Curvature, damping: float, device: Device, rng: np.random.Generator) -> Programmed:
+    """F + damping I, which may be singular, after `matrix_bits` and `mismatch` of the device.
 
-    operator: Modal
-    damping: float
-    saturated: int = 0
-
-
-def program(curvature: Curvature, damping: float, device: Device, rng: np.random.Generator) -> Held:
-    """F + damping I after `matrix_bits` and `mismatch` of the device; found once for a curvature and a device.
-
-    A dense or diagonal F is one array of resistors with the damping in it. J^T H J is three, J, H and J^T; the host
-    rounds J once and sends the same words to two of them, and the damping has exact resistors of its own.
+    A dense or diagonal F is one array of resistors with the damping in it. J^T H J is three, J, H and J^T, and the
+    damping has exact resistors of its own.
 
     Raises
     ------
@@ -33,22 +24,19 @@ def program(curvature: Curvature, damping: float, device: Device, rng: np.random
     NotPositiveDefinite
         The device would not relax: with the smallest eigenvalue of what it holds.
     """
-    if device.matrix_bits is None and device.mismatch == 0.0:
-        return Held(curvature, damping)
-    if device.rounding == "stochastic" and device.matrix_bits is not None:
-        return _program(curvature, damping, device, rng)
-    key = (damping, device.matrix_bits, device.matrix_range, device.mismatch, device.mismatch_seed)
-    kept = curvature.programmed
-    if key not in kept:
-        while len(kept) >= programming.KEPT_PROGRAMMED:
-            del kept[next(iter(kept))]
-        kept[key] = _program(curvature, damping, device, rng)
-    return kept[key]
+    target = Damped(curvature, damping, definite=False)
+    held: Modal = target
+    saturated = 0
+    if device.matrix_bits is not None or device.mismatch:
+        held, saturated = kept_with(curvature, device, lambda: _held(curvature, damping, device, rng), (damping,))
+    return Programmed(held, target, device, None, {"matrix": saturated, "dac": 0, "adc": 0})
 
 
-def _program(curvature: Curvature, damping: float, device: Device, rng: np.random.Generator) -> Held:
+def _held(curvature: Curvature, damping: float, device: Device, rng: np.random.Generator) -> tuple[Modal, int]:
+    """The operator in place of a damped curvature, and how many numbers saturated in programming it."""
     if isinstance(curvature, LowRankCurvature) and curvature.rows is not None:
-        return _program_rows(curvature, damping, device, rng)
+        rows, H, saturated = program_rows(curvature.rows, curvature.H, device, rng)
+        return _damped_rows(rows, H, damping, device), saturated
     whole: Modal
     if isinstance(curvature, DiagonalCurvature):
         whole = Diagonal(curvature.rates + damping)
@@ -61,35 +49,24 @@ def _program(curvature: Curvature, damping: float, device: Device, rng: np.rando
             "or a device with matrix_bits=None and mismatch=0"
         )
     try:
-        programmed = programming.program(whole, device, rng=rng)
+        machine = program(whole, device, rng=rng)
     except NotPositiveDefinite as error:
         raise NotPositiveDefinite(f"A = F + damping I (damping={damping:g}): {error}", error.eigenvalue) from None
-    operator: Any = programmed.operator  # a Modal, as it stands for one
-    return Held(operator, 0.0, programmed.clipped["matrix"])
+    operator: Any = machine.operator  # a Modal, as it stands for one
+    return operator, machine.clipped["matrix"]
 
 
-def _program_rows(curvature: LowRankCurvature, damping: float, device: Device, rng: np.random.Generator) -> Held:
-    """J^T H J from rounded J and H; H may lose its definiteness, which the damping has to make good."""
-    if device.mismatch:
-        raise ValueError(
-            f"mismatch={device.mismatch:g} would make the arrays of J and J^T unlike and F not symmetric, which is not "
-            "simulated; use a device with mismatch=0, or DenseCurvature"
-        )
-    assert curvature.rows is not None  # a product alone has no entries to round
-    rows, saturated = device.matrix.round(curvature.rows, rng)
-    saturated *= 2
-    if curvature.H is None or curvature.H.ndim == 1:
-        weights, more = (None, 0) if curvature.H is None else device.matrix.round(curvature.H, rng)
-        return Held(LowRankCurvature(rows, weights), damping, saturated + more)
-    blocks = curvature.H[None] if curvature.H.ndim == 2 else curvature.H
-    H, more = programming.program_array(scipy.linalg.block_diag(*blocks), device, rng)
+def _damped_rows(rows: np.ndarray, H: np.ndarray | None, damping: float, device: Device) -> Modal:
+    """J^T H J + damping I; H may have lost its definiteness, which the damping has to make good."""
+    if H is None or H.ndim == 1:
+        return Damped(LowRankCurvature(rows, H), damping, definite=False)
     n, size = rows.shape
     try:
         if n <= size and damping > 0.0:
-            held: Modal = LowRank(damping, rows.T, H)
-        else:
-            held = Dense(rows.T @ H @ rows + damping * np.eye(size))
-            held.rates  # noqa: B018  definiteness is decided here, at programming
+            return LowRank(damping, rows.T, H)
+        held = Dense(rows.T @ H @ rows + damping * np.eye(size))
+        held.rates  # noqa: B018  definiteness is decided here, at programming
+        return held
     except NotPositiveDefinite as error:
         raise NotPositiveDefinite(
             f"J^T H J + damping I as programmed (matrix_bits={device.matrix_bits}, damping={damping:g}) is not "
@@ -97,4 +74,3 @@ def _program_rows(curvature: LowRankCurvature, damping: float, device: Device, r
             f"above {damping - error.eigenvalue:.3g}",
             error.eigenvalue,
         ) from None
-    return Held(held, 0.0, saturated + more)

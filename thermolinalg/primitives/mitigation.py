@@ -5,7 +5,8 @@ mean A that term cancels; what is left is ``+ A^-1 E[dA A^-1 dA] A^-1``, quadrat
 subtractable. (Aifer et al., arXiv:2401.16231, claim the quadratic law; the ensembles here and the bias are ours.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -18,6 +19,8 @@ from .._typing import ArrayLike, FloatArray, RNGLike
 from ..errors import NotPositiveDefinite
 from ..hardware.converters import Quantizer
 from ..hardware.device import Device, device_of
+from ..hardware.programming import Programmed, program
+from ..operators import Dense
 from ..results import Estimate
 
 PRIMITIVES, METHODS = ("solve", "inv"), ("digits", "stochastic")
@@ -46,6 +49,20 @@ class RoundingEnsemble:
         """Weighted mean (d, d) of the members."""
         return np.einsum("k,kij->ij", self.weights, np.array(self.matrices))
 
+    def program(self, device: Device, rng: np.random.Generator | None = None) -> "ProgrammedEnsemble":
+        """The ensemble on a device with cells for all of its members, which `mitigate` runs without loading them anew.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            A member that is not definite; with its number and the eigenvalue.
+        """
+        machines = []
+        for k, member in enumerate(self.matrices):
+            with _member(k):
+                machines.append(program(Dense(member), device, rng=rng))
+        return ProgrammedEnsemble(self.weights, tuple(machines), device)
+
     def bias(self, A: ArrayLike, inverse: ArrayLike) -> np.ndarray:
         """Bias (d, d) of the merged inverse to second order: sum_k p_k A^-1 dA_k A^-1 dA_k A^-1.
 
@@ -61,6 +78,36 @@ class RoundingEnsemble:
             error = member - A
             middle += weight * (error @ inverse @ error)
         return inverse @ middle @ inverse
+
+
+@dataclass(frozen=True, eq=False)
+class ProgrammedEnsemble:
+    """A rounding ensemble that a device holds: what `RoundingEnsemble.program` returns.
+
+    Attributes
+    ----------
+    weights : (m,) ndarray
+        Weights of the members, summing to 1.
+    members : tuple of Programmed
+    device : Device
+
+    See Also
+    --------
+    mitigate : Runs a primitive on every member.
+    """
+
+    weights: np.ndarray
+    members: tuple[Programmed, ...]
+    device: Device
+
+
+@contextmanager
+def _member(k: int) -> Iterator[None]:
+    """Says which member of an ensemble is not definite."""
+    try:
+        yield
+    except NotPositiveDefinite as error:
+        raise NotPositiveDefinite(f"member {k} of the rounding ensemble: {error}", error.eigenvalue) from None
 
 
 def rounding_ensemble(
@@ -205,9 +252,9 @@ def expected_bias(A: ArrayLike, inverse: ArrayLike, step: float) -> np.ndarray:
 
 def mitigate(
     primitive: Callable[..., Estimate],
-    A: ArrayLike,
+    A: ArrayLike | ProgrammedEnsemble,
     *args: Any,
-    device: Device,
+    device: Device | None = None,
     members: int = 8,
     method: str = "digits",
     rng: RNGLike = None,
@@ -225,14 +272,14 @@ def mitigate(
     ----------
     primitive : callable
         `solve` or `inv`.
-    A : (d, d) array_like
-        Symmetric positive definite.
+    A : (d, d) array_like or ProgrammedEnsemble
+        Symmetric positive definite; or a rounding ensemble that is on a device already, which then costs no loading.
     *args
         What the primitive takes after A.
     device : Device
-        With `matrix_bits`, the word length of the ensemble.
+        With `matrix_bits`, the word length of the ensemble. Left out for what is programmed already.
     members, method
-        As in `rounding_ensemble`.
+        As in `rounding_ensemble`; of no use for what is programmed already.
     rng : {None, int, Generator, ...}, optional
         Passed to `numpy.random.default_rng`.
     **protocol
@@ -268,37 +315,52 @@ def mitigate(
     """
     if getattr(primitive, "__name__", None) not in PRIMITIVES:
         raise ValueError(f"primitive must be solve or inv, got {primitive!r}")
-    device = device_of(None, device)
-    if device.matrix_bits == 1:
-        raise ValueError("matrix_bits must be at least 2 for an ensemble, got 1: a comparator has no levels to average")
-    if device.matrix_bits is None:
-        raise ValueError("device must have matrix_bits: without rounding of A there is nothing to mitigate")
     if protocol.get("rtol") is not None or protocol.get("refine"):
         raise ValueError("mitigate shares out duration or n_reads; rtol and refine have no share")
     generator = _validation.generator(rng)
-    A = _validation.symmetric(A, "A")
-    if device.matrix_range != "max" and float(device.matrix_range) < np.abs(A).max():
-        raise ValueError(
-            f"matrix_range must hold every entry of A, up to {np.abs(A).max():.6g}, got {device.matrix_range}"
-        )
-    ensemble = rounding_ensemble(
-        A, device.matrix_bits, members=members, method=method, full_scale=device.matrix_range, rng=generator
-    )
+    weights, machines, device = _ensemble(A, device, members, method, generator)
     if protocol.get("n_reads") is not None:
-        n_reads, lightest = _validation.count(protocol["n_reads"], "n_reads"), float(ensemble.weights.min())
+        n_reads, lightest = _validation.count(protocol["n_reads"], "n_reads"), float(weights.min())
         if n_reads * lightest < 0.5:
             raise ValueError(
                 f"n_reads = {n_reads} leaves no read for a member of weight {lightest:.3g}; "
                 f"use n_reads >= {int(np.ceil(0.5 / lightest))}, or fewer members"
             )
     parts = []
-    for k, (weight, member) in enumerate(zip(ensemble.weights, ensemble.matrices, strict=True)):
-        share = _share(protocol, float(weight))
-        try:  # the entries of a member are levels already, and the device's own rounding leaves them alone
-            parts.append(primitive(member, *args, device=device, rng=generator.spawn(1)[0], **share))
-        except NotPositiveDefinite as error:
-            raise NotPositiveDefinite(f"member {k} of the rounding ensemble: {error}", error.eigenvalue) from None
-    return _merged(ensemble.weights, parts, device)
+    for k, (weight, machine) in enumerate(zip(weights, machines, strict=True)):
+        with _member(k):
+            parts.append(
+                primitive(machine, *args, device=device, rng=generator.spawn(1)[0], **_share(protocol, float(weight)))
+            )
+    return _merged(weights, parts, device)
+
+
+def _ensemble(
+    A: ArrayLike | ProgrammedEnsemble, device: Device | None, members: int, method: str, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple, Device]:
+    """Weights, members and device; members that are not on it yet have entries that its own rounding leaves alone."""
+    if isinstance(A, ProgrammedEnsemble):
+        if device not in (None, A.device):
+            raise ValueError("A is programmed on a device already, and runs there; leave device out")
+        return A.weights, A.members, A.device
+    device = device_of(None, device)
+    ensemble = ensemble_for(device, A, members, method, rng)
+    return ensemble.weights, ensemble.matrices, device
+
+
+def ensemble_for(device: Device, A: ArrayLike, members: int, method: str, rng: np.random.Generator) -> RoundingEnsemble:
+    """The ensemble of the words of a device."""
+    if device.matrix_bits == 1:
+        raise ValueError("matrix_bits must be at least 2 for an ensemble, got 1: a comparator has no levels to average")
+    if device.matrix_bits is None:
+        raise ValueError("device must have matrix_bits: without rounding of A there is nothing to mitigate")
+    A = _validation.symmetric(A, "A")
+    if device.matrix_range != "max" and float(device.matrix_range) < np.abs(A).max():
+        raise ValueError(
+            f"matrix_range must hold every entry of A, up to {np.abs(A).max():.6g}, got {device.matrix_range}"
+        )
+    bits, full_scale = device.matrix_bits, device.matrix_range
+    return rounding_ensemble(A, bits, members=members, method=method, full_scale=full_scale, rng=rng)
 
 
 def _share(protocol: dict, weight: float) -> dict:

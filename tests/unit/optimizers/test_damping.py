@@ -195,7 +195,7 @@ def test_bad_observations_are_named():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda rule: NaturalGradient(0.5, rule), lambda rule: TNGD(0.5, rule, time=np.inf)],
+    [lambda rule: NaturalGradient(0.5, rule), lambda rule: TNGD(0.5, rule, run_time=np.inf)],
     ids=["natural", "tngd"],
 )
 def test_natural_gradients_follow_the_rule_too(make):

@@ -5,7 +5,7 @@ import pytest
 
 import thermolinalg as tl
 from thermolinalg.curvature import BlockCurvature, DiagonalCurvature, KroneckerCurvature, LowRankCurvature, Tracking
-from thermolinalg.optimizers import State, ThermodynamicKFAC
+from thermolinalg.optimizers import State, ThermodynamicKFAC, factor_device
 
 DAMPING = 0.05
 SIZE = 5 * 3 + 2 + 2 * 4  # parameters of the two layers and the gain below
@@ -129,7 +129,7 @@ def test_mitigation_and_refinement_take_rounding_away(problem):
         error(
             take(ThermodynamicKFAC(1.0, DAMPING, device=device, duration=1e3, rng=0, **options), F, gradient)[0], exact
         )
-        for options in ({}, {"members": 8}, {"refine": 1e-8})
+        for options in ({}, {"members": 8}, {"refine": True, "rtol": 1e-8})
     )
     assert merged < 0.3 * plain
     assert refined < 1e-7 < plain
@@ -166,6 +166,71 @@ def test_factors_are_programmed_when_they_are_refreshed_and_paid_for_then(rng, p
     assert second.details["loading_seconds"] == 0.0
     assert first.device_seconds > second.device_seconds > 0.0
     assert first.device_joules > 0.0
+
+
+@pytest.mark.parametrize("options", [{}, {"members": 3}, {"refine": True, "rtol": 1e-3}, {"method": "invert"}], ids=str)
+def test_the_seconds_of_a_step_are_those_of_its_estimates_which_load_no_matrix(options, problem, monkeypatch):
+    F, gradient, _ = problem
+    estimates, device = [], tl.Device.tngd(beta=1e8, matrix_bits=14, voltage_unit=1.0)
+    for name in ("solve", "inv"):
+        primitive = getattr(factor_device, name)
+
+        def recorded(*args, primitive=primitive, **protocol):
+            estimates.append(primitive(*args, **protocol))
+            return estimates[-1]
+
+        recorded.__name__ = name
+        monkeypatch.setattr(factor_device, name, recorded)
+    optimizer = ThermodynamicKFAC(
+        0.1, DAMPING, device=device, n_reads=400, tracking=Tracking(interval=5), rng=0, **options
+    )
+    theta, state = take(optimizer, F, gradient)
+    for programmed in (2, 0):
+        costs = [estimate.cost for estimate in estimates]
+        report = state.report
+        assert report.details["programmed_layers"] == programmed
+        loading = report.details["loading_seconds"]
+        assert (loading > 0.0) == (programmed > 0)
+        assert report.device_seconds == pytest.approx(loading + sum(cost.seconds for cost in costs), rel=1e-12)
+        assert report.device_joules == pytest.approx(sum(cost.joule_heat for cost in costs), rel=1e-12)
+        if optimizer.method == "invert":  # without a right-hand side there is nothing at all to put in
+            assert all(cost.load == 0.0 for cost in costs)
+        elif not options:  # 16 bits over 50 Gb/s for each entry of the right-hand sides
+            assert sum(cost.load for cost in costs) == pytest.approx(16 * 2 * (5 * 3 + 2 * 4) / 50e9, rel=1e-12)
+        estimates.clear()
+        theta, state = optimizer.step(theta, gradient, F, state)
+
+
+def test_two_steps_with_the_same_factors_load_and_program_them_once(problem, monkeypatch):
+    F, gradient, _ = problem
+    calls, program = [], factor_device.program
+    monkeypatch.setattr(factor_device, "program", lambda *args, **rest: calls.append(1) or program(*args, **rest))
+    device = tl.Device.tngd(beta=1e8)
+    optimizer = ThermodynamicKFAC(0.1, DAMPING, device=device, burn_in=1e3, tracking=Tracking(interval=2), rng=0)
+    theta, state = take(optimizer, F, gradient)
+    assert len(calls) == 4
+    theta, again = optimizer.step(theta, gradient, F, state)
+    assert len(calls) == 4
+    loads = [report.details["loading_seconds"] for report in (state.report, again.report)]
+    assert loads == [pytest.approx(16 * (5**2 + 3**2 + 2**2 + 4**2) / 50e9), 0.0]
+    assert again.report.device_seconds == pytest.approx(state.report.device_seconds - loads[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"members": 3, "mitigation": "stochastic", "duration": 50.0}], ids=str)
+def test_a_random_rounding_stays_until_the_refresh_and_a_resumed_run_has_the_same(options, rng, problem):
+    F, gradient, _ = problem
+    device = tl.Device(beta=np.inf, matrix_bits=8, rounding="nearest" if options else "stochastic")
+
+    def optimizer():
+        return ThermodynamicKFAC(0.1, DAMPING, device=device, tracking=Tracking(interval=2), rng=7, **options)
+
+    first = optimizer()
+    theta, state = take(first, F, gradient)
+    again, later = first.step(np.zeros(SIZE), gradient, F, state)
+    np.testing.assert_array_equal(again, theta)
+    copy = State(step=state.step, arrays={name: value.copy() for name, value in state.arrays.items()})
+    np.testing.assert_array_equal(optimizer().step(np.zeros(SIZE), gradient, F, copy)[0], again)
+    assert np.abs(first.step(np.zeros(SIZE), gradient, F, later)[0] - again).max() > 0.0
 
 
 def test_devices_share_the_layers(problem):
@@ -226,11 +291,16 @@ def test_a_zero_gradient_is_a_zero_step(problem):
         ({"damping": 0.0}, "damping must be positive"),
         ({"method": "guess"}, "method must be one of"),
         ({"method": "invert", "duration": 1.0}, "belong to method"),
-        ({"method": "invert", "refine": 1e-3}, "belong to method"),
+        ({"method": "invert", "refine": True, "rtol": 1e-3}, "belong to method"),
+        ({"refine": True}, "refine=True and rtol go together"),
+        ({"rtol": 1e-3}, "refine=True and rtol go together"),
+        ({"refine": 1e-3}, "refine must be True or False, got 0.001"),
         ({"duration": 1.0, "n_reads": 3}, "at most one of duration and n_reads"),
         ({"device": 3}, "device must be a Device"),
+        ({"device": tl.Device(), "beta": 1.0}, "give beta or device, not both"),
+        ({"members": 4, "method": "invert", "device": tl.Device(matrix_bits=8)}, "members > 0 needs n_reads"),
         ({"members": 4}, "members > 0 needs a device with matrix_bits"),
-        ({"members": 4, "refine": 0.1, "device": tl.Device(matrix_bits=8)}, "not both"),
+        ({"members": 4, "refine": True, "rtol": 0.1, "device": tl.Device(matrix_bits=8)}, "not both"),
         ({"tracking": 1}, "tracking must be a Tracking"),
         ({"tracking": Tracking(eigenvalues="samples")}, "the device holds the factors themselves"),
         ({"split": "half"}, "split must be one of"),
@@ -251,5 +321,3 @@ def test_bad_steps_are_refused(problem):
         optimizer.step(np.zeros(SIZE), gradient, LowRankCurvature(np.ones((2, SIZE))), state)
     with pytest.raises(ValueError, match="gradient must be finite"):
         optimizer.step(np.zeros(SIZE), np.full(SIZE, np.nan), F, state)
-    with pytest.raises(ValueError, match="members > 0 needs n_reads"):
-        take(ThermodynamicKFAC(1.0, DAMPING, device=tl.Device(matrix_bits=8), members=2, method="invert"), F, gradient)

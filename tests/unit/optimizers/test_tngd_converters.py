@@ -44,13 +44,13 @@ def test_gradient_is_rounded_going_in(bits, rng):
     np.testing.assert_allclose(x, law(A, rounded(g, bits), np.zeros(N)), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("simulator", ["law", "euler"])
+@pytest.mark.parametrize("simulator", ["law", "path"])
 @pytest.mark.parametrize("bits", [4, 9])
 def test_every_read_is_rounded_coming_out(bits, simulator, rng):
     rows, g = problem(rng)
     A = rows.T @ rows + 0.3 * np.eye(N)
     reads = [law(A, g, time=t) for t in (1.5, 1.7, 1.9)]
-    options = {"simulator": simulator, "time_step": 1e-3 if simulator == "euler" else 0.1}
+    options = {"simulator": simulator, "time_step": 1e-3 if simulator == "path" else 0.1}
     one, _ = estimate(LowRankCurvature(rows), g, adc_bits=bits, **options)
     mean, _ = estimate(LowRankCurvature(rows), g, adc_bits=bits, n_reads=3, read_spacing=0.2, **options)
     # Euler's own error may push a read over the edge of a cell, but not further than into the next one
