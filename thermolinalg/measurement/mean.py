@@ -239,6 +239,7 @@ def planned(mean: Mean, request: Request, dynamics: Dynamics, target: Modal | Kr
 def _budget(mean: Mean, request: Request, target: Modal | Krylov, rhs: FloatArray) -> float:
     """Mean square error left for noise, after rounding, mismatch and uneven gains took theirs."""
     problem = mean.problem
+    assert request.rtol is not None  # what a plan is for
     if problem.operator is target and np.array_equal(problem.b, rhs) and mean.gains is None:
         floor, scale = 0.0, problem.answer_norm()
     else:

@@ -82,9 +82,8 @@ class Host:
         try:
             self._machine, self._loaded = on_device(target, device, None, rng)
         except NotPositiveDefinite as error:
-            raise NotPositiveDefinite(
-                f"{error}{_remedy(getattr(target, 'target', target), device)}", error.eigenvalue
-            ) from None
+            wanted = target.target if isinstance(target, Programmed) else target
+            raise NotPositiveDefinite(f"{error}{_remedy(wanted, device)}", error.eigenvalue) from None
         self.target, self.operator = self._machine.target, self._machine.operator
         self._start = getattr(self.operator, "products", 0)
         self.clipped = dict(self._machine.clipped)

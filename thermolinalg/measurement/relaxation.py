@@ -19,7 +19,7 @@ from .._typing import FloatArray
 from ..errors import NotPositiveDefinite
 from ..hardware.readout import convert_reads, gains_of, reads_are_exact
 from ..operators import Modal
-from .base import Measurement, Outcome, Run
+from .base import Average, Outcome, Run
 
 STILL = 1e-20  # rate times duration of a mode that does not move: what is left out is below the last digit
 
@@ -61,7 +61,7 @@ class Relaxed(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Relaxation(Measurement):
+class Relaxation(Average):
     """The mean of the reads of a relaxation of one device, from x0.
 
     Attributes
