@@ -9,6 +9,7 @@ from .. import _validation
 from .._typing import FloatArray
 from ..hardware.device import Device
 from ..hardware.programming import Programmed, program
+from ..hardware.readout import gains_of
 from ..operators import Dense
 from ..primitives.inv import inv
 from ..primitives.mitigation import METHODS, ProgrammedEnsemble, ensemble_for, mitigate
@@ -124,9 +125,11 @@ class FactorDevice:
         return primitive(machine, *args, burn_in=self.burn_in, **protocol)
 
     def _limit(self, machine: Machine, rng: np.random.Generator) -> FloatArray:
-        """What `inv` tends to with the number of reads: the inverse of what is programmed, converted once."""
+        """What `inv` tends to with the number of reads: the inverse of what is programmed, as read, converted once."""
         assert isinstance(machine, Programmed)
-        inverse = machine.operator.function(lambda rates: 1.0 / rates, np.eye(machine.shape[0]))
+        inverse = machine.operator.function(np.reciprocal, np.eye(machine.shape[0]))
+        if (gains := gains_of(self.device, machine.shape[0])) is not None:
+            inverse = np.outer(gains, gains) * inverse
         return self.device.adc.round((inverse + inverse.T) / 2.0, rng)[0]
 
 
