@@ -160,13 +160,13 @@ def _case(table, series: str, value: float | None = None, method: str | None = N
 
 def _step_ratio(table, ours: pd.DataFrame) -> float:
     """Median over seeds of the seconds of a step over Adam's."""
-    return float((ours.step_seconds / _case(table, "reference", method="Adam").step_seconds).median())
+    return float((ours.step_seconds / _case(table, "reference", method="Adam").step_seconds).dropna().median())
 
 
 def _caching_speedup(table) -> float:
     """Seconds of the optimiser with a new basis at every step over those with the author's interval."""
     fresh, kept = (_case(table, "interval", n).optimizer_seconds for n in (1, AUTHOR["interval"]))
-    return float((fresh / kept).median())
+    return float((fresh / kept).dropna().median())
 
 
 def _caching_loss(table) -> float:

@@ -115,10 +115,11 @@ def test_determinant_time_is_the_action_by_quadrature(protocol):
 
 def test_table_of_primitives_has_the_textbook_averages():
     """The averages of a relative error: 2 / eps^2 for solutions of either dynamics times the friction."""
-    table = times.primitive_times(12, 25.0, 0.01).set_index(["primitive", "dynamics"])
-    assert set(table.index.get_level_values(0)) == {"solve", "inv", "lyapunov", "logdet", "expm"}
-    assert table.averaging["solve", "overdamped"] == pytest.approx(2e4, rel=0.02)
-    assert table.averaging["solve", "underdamped"] == pytest.approx(2e4 * 2.0 / 5.0, rel=0.02)  # 2 sqrt(lambda_min)
+    table = times.primitive_times(12, 25.0, 0.01)
+    assert set(table.primitive) == {"solve", "inv", "lyapunov", "logdet", "expm"}
+    averaging = table[table.primitive == "solve"].set_index("dynamics").averaging
+    assert averaging["overdamped"] == pytest.approx(2e4, rel=0.02)
+    assert averaging["underdamped"] == pytest.approx(2e4 * 2.0 / 5.0, rel=0.02)  # 2 sqrt(lambda_min)
     assert (table[["burn_in", "averaging"]] >= 0.0).all(axis=None)
 
 
