@@ -100,12 +100,12 @@ class ModeForecast(Forecast):
         return h, self.ramp.log_mean_exponentials([-2.0 * h, -h, h, 2.0 * h])
 
     @cached_property
-    def dissipation(self) -> float:  # type: ignore[override]
+    def dissipation(self) -> float:  # type: ignore[override]  # lazily, where the base has a field
         h, (_, below, above, _) = self._near_zero
         return float((below - above) / (2.0 * h) - self.difference)
 
     @cached_property
-    def cumulants(self) -> tuple[float, float]:  # type: ignore[override]
+    def cumulants(self) -> tuple[float, float]:  # type: ignore[override]  # lazily, where the base has a field
         h, (far_below, below, above, far_above) = self._near_zero
         third = (far_below - 2.0 * below + 2.0 * above - far_above) / (2.0 * h**3)
         return float(max(below + above, 0.0) / h**2), float(third)
@@ -115,12 +115,12 @@ class ModeForecast(Forecast):
         return self.ramp.log_mean_exponentials(c) + c * self.difference
 
     @cached_property
-    def spread(self) -> float:  # type: ignore[override]
+    def spread(self) -> float:  # type: ignore[override]  # lazily, where the base has a field
         with np.errstate(over="ignore"):
             return float(np.expm1(self._tilted(np.array([2.0]))[0]))
 
     @cached_property
-    def skewness(self) -> float:  # type: ignore[override]
+    def skewness(self) -> float:  # type: ignore[override]  # lazily, where the base has a field
         if self.spread < ROUNDED:
             return 0.0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -129,7 +129,7 @@ class ModeForecast(Forecast):
         return skewness if np.isfinite(skewness) else np.inf
 
     @cached_property
-    def overlap(self) -> float:  # type: ignore[override]
+    def overlap(self) -> float:  # type: ignore[override]  # lazily, where the base has a field
         return _overlap(self._tilted(TILTS))
 
 

@@ -298,7 +298,7 @@ def work_of(machine: Programmed, A0: Matrix | None, request: WorkRequest, loaded
 
 def _reference(A0: Matrix | None, operator: Modal) -> Modal:
     """The operator that the ramp starts from."""
-    if A0 is None or (not isinstance(A0, Modal | Krylov) and np.ndim(A0) == 0):  # type: ignore[arg-type]
+    if A0 is None or (not isinstance(A0, Modal | Krylov) and np.ndim(A0) == 0):
         level = operator.spectrum.mean() if A0 is None else _validation.positive(A0, "A0")
         return Diagonal(np.full(operator.shape[0], level))
     reference = modal(as_operator(A0))
