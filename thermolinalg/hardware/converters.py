@@ -152,6 +152,8 @@ class Quantizer:
 
     def response_to_noise(self, full_scale: float, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gain E[q x] / sd^2 and second moment E[q^2] of conversions q of normal numbers of deviation sd (d,)."""
+        if self.levels is not None and self.step(full_scale) == 0.0:
+            return np.ones_like(sd), np.zeros_like(sd)  # a range of zero has nothing but zeros in it
         weights = np.exp(-0.5 * NORMAL_GRID**2)
         weights /= weights.sum()
         x = np.multiply.outer(sd, NORMAL_GRID)

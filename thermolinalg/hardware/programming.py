@@ -15,7 +15,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from .._typing import FloatArray, IntArray
+from .. import _validation
+from .._typing import FloatArray, IntArray, RNGLike
 from ..errors import NotPositiveDefinite
 from ..numerics.places import place_uniforms
 from ..operators import Dense, Diagonal, Krylov, Matrix, Modal, Operator, as_operator
@@ -56,19 +57,17 @@ class Programmed:
         return self.operator.shape
 
 
-def program(
-    operator: Operator, device: Device, b: FloatArray | None = None, rng: np.random.Generator | None = None
-) -> Programmed:
+def program(operator: Matrix, device: Device, b: FloatArray | None = None, rng: RNGLike = None) -> Programmed:
     """The operator, and the right-hand sides, that the machine holds.
 
     Parameters
     ----------
-    operator : Modal or Krylov
-        Symmetric positive definite; kept with it is what a device holds of it, unless rounding is random.
+    operator : (d, d) array_like, sparse array, LinearOperator or operator
+        Symmetric positive definite; kept with an operator is what a device holds of it, unless rounding is random.
     device : Device
     b : (d, k) ndarray, optional
         Right-hand sides; each column is a conversion of its own.
-    rng : Generator, optional
+    rng : {None, int, Generator, ...}, optional
         Needed by stochastic rounding.
 
     Returns
@@ -91,12 +90,15 @@ def program(
     >>> bool((dense == diagonal).all())
     True
     """
+    if not isinstance(device, Device):
+        raise ValueError(f"device must be a Device, got {device!r}")
+    operator, generator = as_operator(operator), None if rng is None else _validation.generator(rng)
     clipped = {"matrix": 0, "dac": 0, "adc": 0}
     if b is not None and device.dac_bits is not None:
-        b, clipped["dac"] = device.dac.convert(b, rng, axis=0)
+        b, clipped["dac"] = device.dac.convert(b, generator, axis=0)
     if device.matrix_bits is None and device.mismatch == 0.0:
         return Programmed(operator, operator, device, b, clipped)
-    held, clipped["matrix"] = _kept(operator, device, rng)
+    held, clipped["matrix"] = _kept(operator, device, generator)
     return Programmed(held, operator, device, b, clipped)
 
 
@@ -122,7 +124,8 @@ def on_device(A: Any, device: Device, b: FloatArray | None, rng: np.random.Gener
 def with_modes(A: Matrix | Programmed) -> Modal | Programmed:
     """A matrix, or what is programmed already, with a spectrum: what is known by products alone is made dense."""
     if isinstance(A, Programmed):
-        return replace(A, operator=modal(A.operator), target=modal(A.target))
+        operator = modal(A.operator)
+        return replace(A, operator=operator, target=operator if A.target is A.operator else modal(A.target))
     return modal(as_operator(A))
 
 

@@ -88,10 +88,14 @@ def rounding_bias_of_products(
     if device.adc_bits is None:
         return 0.0
     variance = variances + device.read_noise**2
-    still = variance == 0.0  # cells that no noise reaches are read as 0
+    still = variance == 0.0  # cells that no noise reaches are read as 0, where there is such a level
     gain, square = device.adc.response_to_noise(full_scale, np.sqrt(np.where(still, 1.0, variance)))
     gain, square = np.where(still, 1.0, gain), np.where(still, 0.0, square)
     bias = (np.outer(gain, gain) - 1.0) * products
+    if device.adc_bits == 1 and still.any():  # a comparator has no level at 0
+        square = np.where(still, full_scale**2, square)
+        if device.rounding == "nearest":
+            bias = bias + np.outer(still, still) * full_scale**2
     if lag == 0:
         bias[np.diag_indices_from(bias)] = square - variance - device.adc.error_variance(full_scale)
     return bias

@@ -6,7 +6,7 @@ average also how large the noise of one chain is and what rounding leaves. All e
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -116,7 +116,7 @@ class Measurement(ABC):
         _validation.choice(simulator, "simulator", SIMULATORS)
         reason = self.no_law() if simulator != "path" else None
         if simulator == "law" and reason is not None:
-            raise NoClosedLaw(f'{reason}; use simulator="path"')
+            raise NoClosedLaw(f'{reason}; use simulator="path"' if self.no_path() is None else reason)
         chosen = simulator
         if simulator == "auto":
             chosen = "law" if reason is None else "path"
@@ -197,12 +197,13 @@ class Average(Measurement):
         if scatter and outcome.chains is not None and not (dithered and self.variance_kind == "law"):
             spread = outcome.chains.std(axis=0, ddof=1)
         probe = self._probe(rng) if self.variance_kind == "rms" else None
+        outcome = replace(outcome, chains=None)  # which are not needed any more
 
         def evaluate() -> np.ndarray:
             common: np.ndarray | float = 0.0
             own: np.ndarray | float = 0.0
             rounds = self.device.adc_bits is not None
-            noise = cache(lambda: self.noise_variance(probe))
+            noise = cache(lambda: self.noise_variance(None if probe is None else probe()))
             if rounds:
                 common, own = self.rounding_variances(noise, outcome)
             each = noise() + own if spread is None else spread**2
@@ -212,7 +213,8 @@ class Average(Measurement):
         return evaluate, self.variance_kind if spread is None else "chains"
 
     @staticmethod
-    def _probe(rng: np.random.Generator) -> np.random.Generator:
-        """A generator of the error's own, of the same kind."""
+    def _probe(rng: np.random.Generator) -> Callable[[], np.random.Generator]:
+        """What makes a generator of the error's own, of the same kind: the same one whenever it is asked."""
         seed = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]  # the stub knows no SeedSequence
-        return type(rng)(type(rng.bit_generator)(seed))
+        kind, bits = type(rng), type(rng.bit_generator)
+        return lambda: kind(bits(seed))

@@ -185,7 +185,9 @@ class Mean(Average):
 
     def planning_margin(self, rtol: float, value: FloatArray) -> float:
         """Requested error over the error expected for this run, for a plan from bounds."""
-        variance = self.problem.variance(self.protocol, np.random.default_rng(0)).sum()
+        known = self.problem.variance_error  # of the standard error, which this does not touch
+        variance = self.noise_variance(np.random.default_rng(0)).sum()
+        self.problem.variance_error = known
         return float(rtol * np.linalg.norm(value) / np.sqrt(value.shape[1] * variance / self.n_chains))
 
     # Times and cost ----------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class SecondMoment(Average):
 
     # Times and cost ----------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def burn_in(self) -> float:
         """Burn-in of a run [RC]; 0 where the device is found in equilibrium."""
         if self.late_burn_in is not None:

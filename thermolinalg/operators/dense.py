@@ -174,6 +174,7 @@ def as_operator(A: Matrix) -> Modal | Krylov:
     """
     if isinstance(A, Modal | Krylov):
         return A
+    _refuse_programmed(A, "A")
     if scipy.sparse.issparse(A) or isinstance(A, LinearOperator):
         return Krylov(A)
     return Dense(A)
@@ -181,6 +182,7 @@ def as_operator(A: Matrix) -> Modal | Krylov:
 
 def as_array(matrix: Matrix, name: str) -> ArrayLike:
     """A matrix that is stored or applied in another way, as an array; anything else as it is."""
+    _refuse_programmed(matrix, name)
     sparse = hasattr(matrix, "toarray")
     if not sparse and not isinstance(matrix, Modal | Krylov | LinearOperator):
         return matrix
@@ -191,3 +193,10 @@ def as_array(matrix: Matrix, name: str) -> ArrayLike:
     if isinstance(matrix, LinearOperator):
         return held @ np.eye(held.shape[1])
     return held.toarray() if sparse else held.dense()
+
+
+def _refuse_programmed(matrix: object, name: str) -> None:
+    """What a device holds is no matrix of the caller's."""
+    if hasattr(matrix, "operator") and hasattr(matrix, "target"):
+        raise ValueError(f"{name} is programmed on a device already, and what is needed here is the matrix itself: "
+                         f"pass {name}.target")  # fmt: skip

@@ -242,8 +242,8 @@ def expm_action(
     B = -_validation.square(as_array(A, "A"), "A")
     V = _validation.columns(v, "v", B.shape[0])
     return _exponential(
-        B, "-A", V.reshape(V.shape[0], -1), n_reads=n_reads, rtol=rtol, duration=duration, read_spacing=read_spacing,
-        alpha=alpha, burn_in=burn_in, beta=beta, device=device, simulator=simulator,
+        B, "-A", V.reshape(V.shape[0], -1).copy(), n_reads=n_reads, rtol=rtol, duration=duration,
+        read_spacing=read_spacing, alpha=alpha, burn_in=burn_in, beta=beta, device=device, simulator=simulator,
         n_chains=n_chains, rng=rng, workers=workers, shape=V.shape,
     )  # fmt: skip
 
