@@ -58,7 +58,7 @@ def test_law_and_path_agree(number, rng):
     law_covariance = operator.function(readout.variance, np.eye(len(b))) / beta
     np.testing.assert_allclose(law_covariance, covariance, atol=1e-8 * np.linalg.norm(covariance))
 
-    draws = problem.draw(readout, SAMPLES, rng)[:, :, 0]
+    draws = problem.sample(readout, SAMPLES, rng)[:, :, 0]
     oracles.sampled_moments_agree(draws, mean, covariance)
     modes = paths.mode_averages(operator.rates, problem.origin, problem.drive, readout, beta, SAMPLES, rng, 2)
     oracles.sampled_moments_agree(np.array([operator.from_modes(m)[:, 0] for m in modes]), mean, covariance)
@@ -80,7 +80,7 @@ def test_structured_operators_draw_the_same_law(kind, rng):
     ):
         readout = readout_of(name, protocol)
         mean, covariance = oracles.readout_law(name, operator.dense(), b, x0, 2.0, **protocol)
-        oracles.sampled_moments_agree(problem.draw(readout, SAMPLES, rng)[:, :, 0], mean, covariance)
+        oracles.sampled_moments_agree(problem.sample(readout, SAMPLES, rng)[:, :, 0], mean, covariance)
         modes = paths.mode_averages(operator.rates, problem.origin, problem.drive, readout, 2.0, SAMPLES, rng, 2)
         oracles.sampled_moments_agree(np.array([operator.from_modes(m)[:, 0] for m in modes]), mean, covariance)
 
@@ -107,7 +107,7 @@ def test_time_average_from_equilibrium_has_the_published_covariance(rng):
     problem = ModalProblem(operator, b[:, None], np.zeros((5, 1)), tl.Device(beta=beta))
     readout = laws.Integrator(1e6, tau)
     for samples in (
-        problem.draw(readout, n, rng)[:, :, 0],
+        problem.sample(readout, n, rng)[:, :, 0],
         np.array([
             operator.from_modes(m)[:, 0]
             for m in paths.mode_averages(operator.rates, problem.origin, problem.drive, readout, beta, n, rng, 2)
